@@ -1,0 +1,1 @@
+"""Commands for people: bring the system up, demonstrate it, prepare data."""

@@ -1,0 +1,1 @@
+"""What runs the work: job supervision, containers, job files, sites and datasets. Knows nothing of HTTP."""
