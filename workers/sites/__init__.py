@@ -1,0 +1,1 @@
+"""Sites: MongoDB databases of buildings, read as streams, with the schema that describes each of them."""
