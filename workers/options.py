@@ -17,7 +17,7 @@ class Options:
     default_image: str = "opeva-simulator:latest"
     #: Prefixes of the images that may run; none means any.
     allowed_images: tuple[str, ...] = ()
-    #: The containers' arguments by prefix of the image; `{config}` and `{job_id}` are filled in, the longest prefix wins.
+    #: The containers' arguments by prefix of the image, the longest wins; `{config}` and `{job_id}` are filled in.
     image_commands: dict[str, tuple[str, ...]] = field(default_factory=dict)
     #: The arguments for images with no entry in `image_commands`.
     default_command: tuple[str, ...] = ("--config", "{config}", "--job_id", "{job_id}")
