@@ -89,6 +89,10 @@ class Settings(BaseSettings):
         None, description="The same folder as the hosts' Docker engines see it; the shared root if not set."
     )
 
+    storage_timeout_s: Seconds = Field(
+        20.0, description="Reading or writing something small on the shared storage, in seconds."
+    )
+
     # Containers
     image: str = Field(Options.default_image, min_length=1, description="The image of jobs that name none.")
     allowed_images: TextList = Field(

@@ -1,0 +1,1 @@
+"""The routes, by what they are about. A route checks names, calls one thing and shapes the answer."""
