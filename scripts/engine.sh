@@ -57,10 +57,8 @@ install_packages() {
   packages=$(missing_packages | tr '\n' ' ')
   [ -n "$packages" ] || return 0
   command -v apt-get >/dev/null || fail "no Docker engine answers and this is no Debian: install Docker, then try again."
-  say "installing $packages"
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $packages; } \
-    >"$RUN/engine-install.log" 2>&1 ||
-    fail "apt-get could not install $packages: $(tail -n 1 "$RUN/engine-install.log")"
+  # shellcheck disable=SC2086 - a list of packages
+  scripts/apt.sh $packages || fail "no Docker engine answers, and $packages could not be installed."
 }
 
 configure() { # live-restore: true or false

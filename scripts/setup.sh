@@ -28,8 +28,7 @@ python311() {
 require_venv() { # python
   "$1" -c 'import ensurepip, venv' 2>/dev/null && return
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "setup: installing python3-venv"
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv; } >/dev/null 2>&1 || true
+    scripts/apt.sh python3-venv || true
   fi
   "$1" -c 'import ensurepip, venv' 2>/dev/null ||
     fail "$1 can't make virtual environments: install its venv module (on Debian 12, as root: apt-get install python3-venv)."
