@@ -86,9 +86,13 @@ class JobBook:
             "epoch": self.feed.epoch,
             "number": self.feed.number,
             "reset": reset,
-            "records": [self._records[key].to_dict() for key in keys if key in self._records],
+            "records": [self.told(self._records[key]) for key in keys if key in self._records],
             "removed": [key for key in keys if key not in self._records],
         }
+
+    def told(self, record: JobRecord) -> dict[str, Any]:
+        """A record as plain data, with the `change` (epoch and number) that made it what it is."""
+        return {**record.to_dict(), "change": [self.feed.epoch, self.feed.number_of(record.job_id)]}
 
     def _keep(self, record: JobRecord) -> None:
         self._records[record.job_id] = record

@@ -27,6 +27,10 @@ class ChangeFeed:
         self._last.move_to_end(key)
         self._changed.set()
 
+    def number_of(self, key: str) -> int:
+        """The number of the last change of `key`; 0 if it never changed."""
+        return self._last.get(key, 0)
+
     def after(self, number: int) -> list[str]:
         """The keys that changed after `number`, oldest change first."""
         keys: list[str] = []

@@ -1,0 +1,140 @@
+"""Makes the job supervisor, and replaces it when its code or options changed.
+
+Run as a program of its own (`python -m workers.launch`, options as JSON on standard input), since the supervisor
+belongs to the Ray job that made it: made by a Serve replica, its runners would be hidden in the Ray dashboard; made
+here, they are rows of the job `simulations`.
+"""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from workers import names
+from workers.clock import Deadline
+from workers.errors import Unavailable
+from workers.version import code_version
+
+logger = logging.getLogger(__name__)
+
+#: The whole way, a cold start of Ray's worker processes included.
+LAUNCH_DEADLINE_S = 90.0
+#: A supervisor that does not answer within this time is not replaced, but reported.
+DESCRIBE_DEADLINE_S = 30.0
+_KEPT = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+
+
+def launch(options: dict[str, Any], gcs_address: str, *, replace: bool) -> None:
+    """Have a supervisor with these options; with `replace`, one with others or older code makes way.
+
+    Raises:
+        Unavailable: it could not be made; the detail says why.
+    """
+    # What Ray set for this process is not the new driver's.
+    environment = {name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith("RAY_")}
+    root = str(Path(__file__).resolve().parent.parent)
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
+    request = json.dumps({"options": options, "address": gcs_address, "replace": replace})
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "workers.launch"],
+            input=request,
+            env=environment,
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=LAUNCH_DEADLINE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(
+            f"The job supervisor could not be made within {LAUNCH_DEADLINE_S:g} s", "supervisor_unavailable"
+        ) from error
+    if done.returncode != 0:
+        last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
+        raise Unavailable(f"The job supervisor could not be made: {last}", "supervisor_unavailable")
+
+
+def _ensure(options: dict[str, Any], *, replace: bool) -> None:
+    wanted = {"options": options, "version": code_version()}
+    try:
+        present = ray.get_actor(names.SUPERVISOR_NAME, namespace=names.NAMESPACE)
+    except ValueError:
+        present = None
+    if present is not None:
+        if not replace or _same(ray.get(present.describe.remote(), timeout=DESCRIBE_DEADLINE_S), wanted):
+            return
+        logger.info("The job supervisor is replaced: its code or options changed")
+        _retire(present)
+    _remove_old_agents(wanted["version"])
+    _make(wanted)
+
+
+def _same(given: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return json.dumps(given, sort_keys=True) == json.dumps(wanted, sort_keys=True)
+
+
+def _retire(supervisor: Any) -> None:
+    try:
+        ray.get(supervisor.retire.remote(), timeout=DESCRIBE_DEADLINE_S)
+    except ray.exceptions.RayError as error:
+        # Its records are on the disk after each change; what its end lacks, the successor finds.
+        logger.warning("The former supervisor did not end in good order: %s", error)
+    ray.kill(supervisor)
+
+
+def _remove_old_agents(version: str) -> None:
+    """Host agents are detached and would stay on the old code for ever."""
+    for actor in ray.util.list_named_actors(all_namespaces=True):
+        name = actor["name"]
+        if actor["namespace"] == names.NAMESPACE and name.startswith("host-agent-") and not name.endswith(version):
+            try:
+                ray.kill(ray.get_actor(name, namespace=names.NAMESPACE))
+            except ValueError:
+                # It ended by itself meanwhile.
+                continue
+
+
+def _make(wanted: dict[str, Any]) -> None:
+    from workers.supervisor import JobSupervisor
+
+    remote = ray.remote(JobSupervisor).options(
+        name=names.SUPERVISOR_NAME,
+        namespace=names.NAMESPACE,
+        lifetime="detached",
+        get_if_exists=True,
+        num_cpus=0,
+        resources={"node:__internal_head__": 0.001},
+        max_restarts=-1,
+        max_task_retries=0,
+        max_concurrency=10_000,
+    )
+    deadline = Deadline(DESCRIBE_DEADLINE_S)
+    supervisor = remote.remote(wanted["options"], wanted["version"])
+    ray.get(supervisor.describe.remote(), timeout=deadline.left())
+
+
+def main() -> None:
+    """Read the request from standard input and see to the supervisor."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    request = json.load(sys.stdin)
+    ray.init(
+        address=request["address"],
+        namespace=names.NAMESPACE,
+        log_to_driver=False,
+        logging_level=logging.WARNING,
+        job_config=ray.job_config.JobConfig(metadata={"job_name": "simulations"}),
+    )
+    try:
+        _ensure(request["options"], replace=request["replace"])
+    finally:
+        ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()
