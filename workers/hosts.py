@@ -204,8 +204,8 @@ class HostDirectory:
 
     async def _probe(self, node_id: str) -> None:
         """Ask an agent for its host's state until the node is gone."""
-        agent = self._agents[node_id]
-        while self._agents.get(node_id) is agent:
+        agent: Any = self._agents[node_id]
+        while agent is self._agents.get(node_id):
             try:
                 info = await asyncio.wait_for(_result(agent.info.remote()), self._options.agent_timeout_s)
             except Exception as error:

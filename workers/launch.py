@@ -61,7 +61,8 @@ def launch(options: dict[str, Any], gcs_address: str, *, replace: bool) -> None:
 
 
 def _ensure(options: dict[str, Any], *, replace: bool) -> None:
-    wanted = {"options": options, "version": code_version()}
+    version = code_version()
+    wanted = {"options": options, "version": version}
     try:
         present = ray.get_actor(names.SUPERVISOR_NAME, namespace=names.NAMESPACE)
     except ValueError:
@@ -71,7 +72,7 @@ def _ensure(options: dict[str, Any], *, replace: bool) -> None:
             return
         logger.info("The job supervisor is replaced: its code or options changed")
         _retire(present)
-    _remove_old_agents(wanted["version"])
+    _remove_old_agents(version)
     _make(wanted)
 
 

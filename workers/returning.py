@@ -36,7 +36,7 @@ async def take_up(book: JobBook, hosts: HostDirectory, listings: Listings, drive
         driver.drive(record.job_id)
     deadline = Deadline(ADOPTIONS_FIRST_S)
     while not deadline.passed() and any(_undecided(book, driver, record.job_id) for record in placed):
-        await asyncio.sleep(0.05)
+        await book.feed.wait(book.feed.number, 0.05)
     for record in active:
         if record.state is State.STOP_REQUESTED:
             stopper.ensure(record.job_id)

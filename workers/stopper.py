@@ -72,7 +72,8 @@ class Stopper:
             )
         except Exception as error:
             # Whatever the call met, the stop is not confirmed and is tried again.
-            return f"The stop could not be sent to the host {host.name}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+            said = str(error).strip().split("\n", 1)[0] or type(error).__name__
+            return f"The stop could not be sent to the host {host.name}: {said}"
         outcome = answer["outcome"]
         if outcome == "absent":
             return await self._nothing_there(record)

@@ -8,7 +8,7 @@ what waits, before anybody asks. What its methods return is plain data, `{"ok": 
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
@@ -46,10 +46,9 @@ P = ParamSpec("P")
 
 def answered(
     method: Callable[Concatenate["JobSupervisor", P], Awaitable[Any]],
-) -> Callable[Concatenate["JobSupervisor", P], Awaitable[dict[str, Any]]]:
+) -> Callable[Concatenate["JobSupervisor", P], Coroutine[Any, Any, dict[str, Any]]]:
     """Turn a method's value or error into plain data; wait for the start first."""
 
-    @functools.wraps(method)
     async def answer(self: "JobSupervisor", *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
         try:
             await self.started()
@@ -57,6 +56,7 @@ def answered(
         except OpevaError as error:
             return failure(error)
 
+    functools.update_wrapper(answer, method)
     return answer
 
 
@@ -116,8 +116,8 @@ class JobSupervisor:
             )
             if answer["containers"]:
                 raise Unavailable(
-                    f"{self._layout.root} holds no installation, yet {len(answer['containers'])} containers of one run on"
-                    f" the host {host.name}: is the shared folder mounted?",
+                    f"{self._layout.root} holds no installation, yet {len(answer['containers'])} containers of one run"
+                    f" on the host {host.name}: is the shared folder mounted?",
                     "shared_root_missing",
                 )
         return await asyncio.to_thread(identity.create, self._layout)
@@ -176,13 +176,13 @@ class JobSupervisor:
         async with self._submitting:
             known = self._book.find(job_id) or self._known_by_key(request)
             if known is not None:
-                return known.to_dict()
+                return self._book.told(known)
             await self._admit(request)
             record = _record(job_id, request)
             await self._write(record, request)
             self._book.put(record)
         self._driver.drive(job_id)
-        return record.to_dict()
+        return self._book.told(record)
 
     def _known_by_key(self, request: dict[str, Any]) -> JobRecord | None:
         key = request.get("idempotency_key")
@@ -227,7 +227,7 @@ class JobSupervisor:
     @answered
     async def get(self, job_id: str) -> dict[str, Any]:
         """A job's record."""
-        return self._book.get(job_id).to_dict()
+        return self._book.told(self._book.get(job_id))
 
     @answered
     async def stop(self, job_id: str) -> dict[str, Any]:
@@ -244,7 +244,7 @@ class JobSupervisor:
             self._driver.withdraw(job_id)
         elif after.state is State.STOP_REQUESTED:
             self._stopper.ensure(job_id)
-        return after.to_dict()
+        return self._book.told(after)
 
     @answered
     async def requeue(self, job_id: str, new_id: str, submitted_by: str | None) -> dict[str, Any]:
@@ -252,7 +252,7 @@ class JobSupervisor:
         async with self._submitting:
             made = self._book.find(new_id)
             if made is not None:
-                return made.to_dict()
+                return self._book.told(made)
             old = self._book.get(job_id)
             if not old.terminal:
                 raise Conflict(f"Job {job_id} has not ended ({old.state}); stop it first", "job_active")
@@ -268,7 +268,7 @@ class JobSupervisor:
             await self._write(record, request)
             self._book.put(record)
         self._driver.drive(new_id)
-        return record.to_dict()
+        return self._book.told(record)
 
     @answered
     async def delete(self, job_id: str, force: bool) -> None:
