@@ -11,9 +11,8 @@ log = logging.getLogger("opeva_simulator")
 def to_stdout() -> None:
     """Log to stdout; libraries only from warnings on."""
     logging.captureWarnings(True)
-    root = logging.getLogger()
-    root.setLevel(logging.WARNING)
-    root.addHandler(_formatted(logging.StreamHandler(sys.stdout)))
+    # CityLearn installs a handler of its own while it is imported.
+    logging.basicConfig(level=logging.WARNING, handlers=[_formatted(logging.StreamHandler(sys.stdout))], force=True)
     log.setLevel(logging.INFO)
 
 
