@@ -1,0 +1,199 @@
+"""What documents say about chargers: which car was plugged in where, its SOC, and what its user stated.
+
+Flat documents list `charging_sessions` with SOC in percent, times as local clock readings, and keys with dots or
+underscores. Others keep a dict of chargers beside `electric_vehicles`, with SOC as a fraction and times as instants.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from bson.decimal128 import Decimal128
+
+from workers.datasets.arrays import Flags, Floats, Instants
+from workers.datasets.users import CarNames
+from workers.sites.instants import to_epoch
+
+_CLOCK: Final = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?")
+_DAY_S: Final = 86_400
+_NOBODY: Final = (None, "")
+
+
+@dataclass(frozen=True)
+class PlugReadings:
+    """One row for each car that a document saw plugged in, sorted by document.
+
+    `seen` says of each document whether it speaks of chargers at all; `chargers` are all that were named, `charger` and
+    `car` number them and `cars`. Percent in `soc` (measured), `required_soc` and `arrival_soc` (stated); the stated
+    departure is a local clock reading (`departure_clock`, seconds of the day) or an instant (`departure_at`, ms). NaN
+    where nothing is known.
+    """
+
+    seen: Flags
+    chargers: list[str]
+    cars: list[str]
+    document: Instants
+    charger: Instants
+    car: Instants
+    soc: Floats
+    required_soc: Floats
+    arrival_soc: Floats
+    departure_clock: Floats
+    departure_at: Floats
+
+
+class PlugCollector:
+    """Gathers plug readings from batches of documents, already flat."""
+
+    def __init__(self, source_zone: ZoneInfo | None, cars: CarNames) -> None:
+        self._zone = source_zone
+        self._names = cars
+        self._chargers: dict[str, int] = {}
+        self._cars: dict[str, int] = {}
+        self._car_of_user: dict[Any, int] = {}
+        self._seen: list[int] = []
+        self._rows: list[tuple[int, int, int, float, int]] = []
+        self._stated: list[tuple[float, float, float, float]] = [(math.nan,) * 4]
+        self._stated_codes: dict[Any, int] = {}
+
+    def add(self, batch: list[Mapping[str, Any]], first_row: int) -> None:
+        """Take in the documents from row `first_row` on."""
+        for row, document in enumerate(batch, first_row):
+            sessions = document.get("charging_sessions")
+            if isinstance(sessions, list):
+                entries = _listed(sessions)
+            elif isinstance(sessions, Mapping):
+                entries = _by_charger(sessions, document.get("electric_vehicles"))
+            else:
+                continue
+            self._seen.append(row)
+            for charger, user, soc, flexibility in entries:
+                code = self._chargers.setdefault(charger, len(self._chargers))
+                if user not in _NOBODY:
+                    self._rows.append((row, code, self._car(user), soc, self._stated_code(flexibility)))
+
+    def finish(self, rows: int, order: Instants) -> PlugReadings:
+        """The readings, with documents numbered by their place in `order`; those not in it are left out."""
+        place = np.full(rows, -1, dtype=np.int64)
+        place[order] = np.arange(len(order))
+        seen = np.zeros(rows, dtype=np.bool_)
+        seen[np.array(self._seen, dtype=np.int64)] = True
+        table = np.array(self._rows, dtype=np.float64).reshape(-1, 5)
+        document = place[table[:, 0].astype(np.int64)]
+        table, document = table[document >= 0], document[document >= 0]
+        sorting = np.argsort(document, kind="stable")
+        table, document = table[sorting], document[sorting]
+        stated = np.array(self._stated, dtype=np.float64)[table[:, 4].astype(np.int64)]
+        return PlugReadings(
+            seen=seen[order],
+            chargers=list(self._chargers),
+            cars=list(self._cars),
+            document=document,
+            charger=table[:, 1].astype(np.int64),
+            car=table[:, 2].astype(np.int64),
+            soc=table[:, 3],
+            required_soc=stated[:, 0],
+            arrival_soc=stated[:, 1],
+            departure_clock=stated[:, 2],
+            departure_at=stated[:, 3],
+        )
+
+    def _car(self, user: Any) -> int:
+        code = self._car_of_user.get(user)
+        if code is None:
+            code = self._cars.setdefault(self._names.of(str(user)), len(self._cars))
+            self._car_of_user[user] = code
+        return code
+
+    def _stated_code(self, flexibility: Any) -> int:
+        """The number of what a `flexibility` states; equal ones are read once."""
+        if not isinstance(flexibility, Mapping) or not flexibility:
+            return 0
+        key = repr(flexibility)
+        code = self._stated_codes.get(key)
+        if code is None:
+            self._stated.append(_stated(flexibility, self._zone))
+            code = self._stated_codes[key] = len(self._stated) - 1
+        return code
+
+
+Entry = tuple[str, Any, float, Any]
+
+
+def _listed(sessions: list[Any]) -> Iterator[Entry]:
+    for session in sessions:
+        if not isinstance(session, Mapping):
+            continue
+        charger = session.get("charger_id")
+        if charger is None:
+            charger = session.get("Charger Id")
+        if charger in _NOBODY:
+            continue
+        user = session.get("user_id")
+        if isinstance(user, str):
+            user = user.strip()
+        yield str(charger), user, _percent(session.get("soc")), session.get("flexibility")
+
+
+def _by_charger(sessions: Mapping[str, Any], vehicles: Any) -> Iterator[Entry]:
+    for charger, session in sessions.items():
+        vehicle = session.get("electric_vehicle") if isinstance(session, Mapping) else None
+        if isinstance(vehicle, str):
+            vehicle = vehicle.strip()
+        known = vehicles.get(str(vehicle)) if isinstance(vehicles, Mapping) else None
+        if isinstance(known, Mapping):
+            yield str(charger), vehicle, _fraction(known.get("SoC")), known.get("flexibility")
+        else:
+            yield str(charger), vehicle, math.nan, None
+
+
+def _stated(flexibility: Mapping[str, Any], zone: ZoneInfo | None) -> tuple[float, float, float, float]:
+    """Required SOC, SOC at arrival (percent), departure as a clock reading (s) and as an instant (ms)."""
+    clock, at = _moment(_first(flexibility, "departure.time", "departure_time", "estimated_time_at_departure"), zone)
+    return (
+        _soc(flexibility, ("departure.soc", "departure_soc"), "estimated_soc_at_departure"),
+        _soc(flexibility, ("arrival.soc", "arrival_soc"), "estimated_soc_at_arrival"),
+        clock,
+        at,
+    )
+
+
+def _first(values: Mapping[str, Any], *keys: str) -> Any:
+    return next((values[key] for key in keys if values.get(key) not in _NOBODY), None)
+
+
+def _soc(flexibility: Mapping[str, Any], percent: tuple[str, ...], fraction: str) -> float:
+    value = _percent(_first(flexibility, *percent))
+    return _fraction(flexibility.get(fraction)) if math.isnan(value) else value
+
+
+def _moment(value: Any, zone: ZoneInfo | None) -> tuple[float, float]:
+    match = _CLOCK.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match:
+        hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        return float((hours * 3600 + minutes * 60 + seconds) % _DAY_S), math.nan
+    instant = to_epoch(value, zone)
+    return math.nan, math.nan if instant is None else math.floor(instant * 1000 + 0.5)
+
+
+def _percent(value: Any) -> float:
+    """A SOC in percent, 0..100; NaN for none (null, -1) and for what can't be one."""
+    if isinstance(value, Decimal128):
+        value = value.to_decimal()
+    if value is None or isinstance(value, bool):
+        return math.nan
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+    return number if 0.0 <= number <= 100.0 else math.nan
+
+
+def _fraction(value: Any) -> float:
+    """A SOC that producers of this shape give as a fraction, in percent; over 1 it must be in percent already."""
+    number = _percent(value)
+    return number * 100.0 if number <= 1.0 else number
