@@ -150,34 +150,34 @@ def _reap(pid: int) -> None:
         os.waitpid(pid, os.WNOHANG)
 
 
-def end_strays(mark: str, folder: Path) -> list[int]:
-    """Kill what a killed keeper left behind: processes that bear `mark`, or whose output goes into `folder`.
+def strays(mark: str, folder: Path) -> list[int]:
+    """The pids of processes that bear `mark` or a mark that begins so, or whose output goes into `folder`.
 
-    The second is how Ray's workers are known, whose titles overwrite their environment. Returns the pids.
+    The second is how Ray's workers are known, whose titles overwrite their environment.
     """
     wanted = f"{MARK}={mark}".encode()
     inside = f"{folder}/"
     mine = _ancestors()
-    ended: list[int] = []
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) in mine:
+            continue
+        try:
+            marked = any(part.startswith(wanted) for part in (entry / "environ").read_bytes().split(b"\0"))
+            writes = any(str((entry / "fd" / fd).readlink()).startswith(inside) for fd in ("1", "2"))
+        except OSError:
+            continue  # it ended while we looked, or it is a kernel thread, or not ours to look at
+        if (marked or writes) and start_time(int(entry.name)) is not None:
+            found.append(int(entry.name))
+    return found
+
+
+def end_strays(mark: str, folder: Path) -> None:
+    """Kill what a killed keeper left behind, see `strays`."""
     deadline = Deadline(20)
-    while not deadline.passed():
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) in mine:
-                continue
-            try:
-                marked = wanted in (entry / "environ").read_bytes().split(b"\0")
-                writes = any(str((entry / "fd" / fd).readlink()).startswith(inside) for fd in ("1", "2"))
-            except OSError:
-                continue  # it ended while we looked, or it is a kernel thread, or not ours to look at
-            if (marked or writes) and start_time(int(entry.name)) is not None:
-                found.append(int(entry.name))
-        if not found:
-            break
+    while (found := strays(mark, folder)) and not deadline.passed():
         keeper.send(found, signal.SIGKILL)
-        ended += [pid for pid in found if pid not in ended]
         time.sleep(0.05)
-    return ended
 
 
 def _ancestors() -> set[int]:

@@ -17,7 +17,7 @@ from scripts.stack.plan import Plan
 from scripts.stack.processes import end_strays
 from scripts.stack.ray_head import RayHead
 from scripts.stack.serve import ServeDeployment
-from workers import names
+from workers import identity, names
 from workers.clock import Deadline
 from workers.files import write_atomic
 from workers.layout import Layout
@@ -65,10 +65,7 @@ class Stack:
     @property
     def cluster_id(self) -> str | None:
         """The installation's id, None before there is one."""
-        try:
-            return self.layout.cluster_id.read_text().strip()
-        except FileNotFoundError:
-            return None
+        return identity.read(self.layout)
 
     def environment(self) -> dict[str, str]:
         """The environment of this stack's processes, for a driver or a worker that joins."""
@@ -158,8 +155,7 @@ class Stack:
         root = self.plan.shared_root
         if root.exists():
             return
-        self.layout.private.mkdir(parents=True, mode=0o700)
-        write_atomic(self.layout.cluster_id, f"{uuid.uuid4()}\n".encode())
+        identity.create(self.layout)
         say(f"The shared folder {root} is created.")
 
     def _end_containers(self, say: Any) -> None:

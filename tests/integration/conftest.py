@@ -1,0 +1,66 @@
+"""One stack for all integration tests of a session: Ray, the application, a database, Docker's default engine.
+
+Nothing of it outlives the session, however that ends: see `tests.harness.session`.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.stack import EmbeddedMongo, Stack
+from scripts.stack.plan import PROJECT
+from tests.harness import images
+from tests.harness.api import Api
+from tests.harness.session import SessionStack
+
+#: Whole minutes: the first test waits for Ray, and a stack is restarted in some.
+_TIMEOUT_S = 600
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Integration tests get more time than the unit tests' default; a marker on a test wins."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_TIMEOUT_S))
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionStack]:
+    """The session's stack with what belongs to it; checks at the end that nothing is left."""
+    with SessionStack(tmp_path_factory.mktemp("stack"), owner=os.getpid()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack(running: SessionStack) -> Stack:
+    """The session's stack, up. A test that ends a part of it brings it back before it returns."""
+    return running.stack
+
+
+@pytest.fixture(scope="session")
+def mongo(running: SessionStack) -> EmbeddedMongo:
+    """The database that the stack's sites are in."""
+    return running.stack.mongo
+
+
+@pytest.fixture
+def api(stack: Stack) -> Iterator[Api]:
+    """A client of the stack's API."""
+    with Api(stack.api_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def busybox_image() -> str:
+    """The tag of a tiny image for jobs that are scripts."""
+    return images.busybox_image()
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """The tag of the simulator's image, built if need be."""
+    subprocess.run([PROJECT / "scripts" / "build-image.sh"], check=True, timeout=1800, cwd=PROJECT)
+    return "opeva-simulator:latest"
