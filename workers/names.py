@@ -77,6 +77,8 @@ def site_name(text: object) -> str:
             f"The site's name {text!r} may hold only letters, digits, '_' and '-', and at most 63 of them",
             "invalid_name",
         )
+    if text.lower() in _DEVICE_NAMES:
+        raise InvalidInput(f"The site's name {text!r} is a device name on some systems", "invalid_name")
     if text.lower() in _SYSTEM_DATABASES:
         raise InvalidInput(f"{text!r} is a database of MongoDB itself, not a site", "reserved_name")
     if text in _RESERVED_SITES:
