@@ -1,7 +1,9 @@
 """The application: what `serve deploy` builds, and the HTTP app that each replica builds from it."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,10 +17,12 @@ from serve_app.auth import BearerAuth, TokenFile
 from serve_app.head import HeadAsGet
 from serve_app.http import JSONAnswer
 from serve_app.limits import BodyLimit
-from serve_app.routers import health
+from serve_app.routers import configs, health, hosts, job_files, jobs, logs
 from serve_app.services import Services
 from serve_app.settings import Settings
 from serve_app.timing import ServerTiming
+from workers.client import JobsClient
+from workers.version import code_version
 
 _TITLE = "OPEVA"
 _ABOUT = (
@@ -26,6 +30,7 @@ _ABOUT = (
     "the hosts of a Ray cluster, follows them to their end, and builds datasets from the data of real sites.\n\n"
     'Errors are `{"detail": "<one sentence>", "code": "<stable_word>"}`. Times are epoch seconds (UTC).'
 )
+_THREADS = 64
 #: What a multipart body has around its file.
 _FORM_BYTES = 1 << 20
 
@@ -42,7 +47,8 @@ def build(args: dict[str, str]) -> Application:
 
 def replica_app(settings: dict[str, Any]) -> FastAPI:
     """The HTTP app of a replica, from `Settings.to_dict`."""
-    return build_app(Services(settings=Settings.from_dict(settings)))
+    validated = Settings.from_dict(settings)
+    return build_app(Services(validated, JobsClient(validated.jobs_options())))
 
 
 def build_app(services: Services) -> FastAPI:
@@ -50,12 +56,18 @@ def build_app(services: Services) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        # The default of five threads on two cores would be taken by a few slow reads of the shared storage.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "storage"))
+        await services.jobs.start()
+        try:
+            yield
+        finally:
+            await services.jobs.close()
 
     app = FastAPI(
         title=_TITLE,
         description=_ABOUT,
-        version="0",
+        version=code_version(),
         lifespan=lifespan,
         middleware=_middleware(services.settings),
         docs_url=None,
@@ -66,8 +78,8 @@ def build_app(services: Services) -> FastAPI:
     app.state.services = services
     errors.install(app)
     docs.install(app)
-    for router in (health.router,):
-        app.include_router(router)
+    for module in (health, hosts, jobs, job_files, logs, configs):
+        app.include_router(module.router)
 
     @app.get("/", include_in_schema=False)
     async def index() -> JSONAnswer:

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.http import JSONAnswer
@@ -108,10 +108,10 @@ async def _http_error(request: Request, error: Exception) -> JSONAnswer:
 def _wrong_method(request: Request) -> JSONAnswer:
     """405 with the methods of all routes of that path, or their list where OPTIONS asks for it."""
     methods = {"OPTIONS"}
-    for route in request.app.routes:
-        match, _ = route.matches(request.scope)
-        if match is not Match.NONE:
-            methods |= set(getattr(route, "methods", None) or ())
+    for route in iter_route_contexts(request.app.routes):
+        pattern = getattr(route, "path_regex", None)
+        if pattern is not None and pattern.match(request.scope["path"]):
+            methods |= route.methods or set()
     if "GET" in methods:
         methods.add("HEAD")
     allow = ", ".join(sorted(methods))

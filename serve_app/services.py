@@ -1,16 +1,26 @@
 """What routes work with: made once per replica, reached through the app's state."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import Depends
 from starlette.requests import Request
 
+from serve_app import job_views
+from serve_app.job_listing import Rows
 from serve_app.settings import Settings
+from serve_app.streams import Seats
+from workers.client import Health
 from workers.errors import Unavailable
+from workers.experiment_configs import ConfigStore
+from workers.job_progress import ProgressFiles
+from workers.job_request import JobRequest
 from workers.layout import Layout
+from workers.options import Options
 from workers.records import JobRecord
 
 T = TypeVar("T")
@@ -19,30 +29,58 @@ T = TypeVar("T")
 class Jobs(Protocol):
     """The part of `workers.client.JobsClient` that routes use."""
 
+    @property
+    def number(self) -> int: ...
     async def start(self) -> None: ...
     async def close(self) -> None: ...
-    async def submit(self, request: dict[str, Any]) -> JobRecord: ...
+    async def submit(self, request: JobRequest) -> JobRecord: ...
     async def stop(self, job_id: str) -> JobRecord: ...
     async def requeue(self, job_id: str, submitted_by: str | None = None) -> JobRecord: ...
-    async def delete(self, job_id: str, force: bool = False) -> None: ...
+    async def delete(self, job_id: str, force: bool) -> None: ...
     async def get(self, job_id: str) -> JobRecord: ...
+    def known(self, job_id: str) -> JobRecord | None: ...
     async def jobs(self) -> Sequence[JobRecord]: ...
-    def changes(self, after: int) -> AsyncIterator[tuple[int, JobRecord]]: ...
-    async def queue(self) -> list[dict[str, Any]]: ...
+    async def queue(self) -> list[JobRecord]: ...
     async def hosts(self) -> dict[str, Any]: ...
-    async def supervisor_health(self, timeout_s: float, /) -> dict[str, Any]: ...
+    async def health(self) -> Health: ...
+    async def wait_change(self, number: int, timeout_s: float) -> bool: ...
+    def changes(self, after: int) -> AsyncIterator[tuple[int, JobRecord | str]]: ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class Services:
     """The services of one replica."""
 
     settings: Settings
+    jobs: Jobs
+    #: Tells this replica's stream positions from those of others.
+    replica: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    rows: Rows = field(default_factory=lambda: Rows(job_views.row))
 
-    @property
+    @cached_property
+    def options(self) -> Options:
+        """What the jobs' side needs of the settings."""
+        return self.settings.jobs_options()
+
+    @cached_property
     def layout(self) -> Layout:
         """Where the shared files lie."""
-        return Layout(self.settings.jobs_options().root)
+        return Layout(self.options.root)
+
+    @cached_property
+    def configs(self) -> ConfigStore:
+        """The experiment configs."""
+        return ConfigStore(self.layout, self.options.max_config_bytes)
+
+    @cached_property
+    def progress_files(self) -> ProgressFiles:
+        """The jobs' progress files, with the last complete content of each."""
+        return ProgressFiles(self.layout)
+
+    @cached_property
+    def seats(self) -> Seats:
+        """The streams that follow something."""
+        return Seats(self.settings.max_follows)
 
     async def on_storage(self, work: Callable[..., T], *args: Any) -> T:
         """The outcome of `work(*args)`, which reads or writes the shared storage, in a thread and with a deadline.
