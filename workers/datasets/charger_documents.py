@@ -12,9 +12,9 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from bson.decimal128 import Decimal128
 
 from workers.datasets.arrays import Flags, Floats, Instants
+from workers.datasets.numbers import percent, percent_of_fraction
 from workers.datasets.users import CarNames
 from workers.sites.instants import to_epoch
 
@@ -54,7 +54,7 @@ class PlugCollector:
         self._names = cars
         self._chargers: dict[str, int] = {}
         self._cars: dict[str, int] = {}
-        self._car_of_user: dict[Any, int] = {}
+        self._car_of_user: dict[str, int] = {}
         self._seen: list[int] = []
         self._rows: list[tuple[int, int, int, float, int]] = []
         self._stated: list[tuple[float, float, float, float]] = [(math.nan,) * 4]
@@ -73,7 +73,7 @@ class PlugCollector:
             self._seen.append(row)
             for charger, user, soc, flexibility in entries:
                 code = self._chargers.setdefault(charger, len(self._chargers))
-                if user not in _NOBODY:
+                if user:
                     self._rows.append((row, code, self._car(user), soc, self._stated_code(flexibility)))
 
     def finish(self, rows: int, order: Instants) -> PlugReadings:
@@ -102,10 +102,10 @@ class PlugCollector:
             departure_at=stated[:, 3],
         )
 
-    def _car(self, user: Any) -> int:
+    def _car(self, user: str) -> int:
         code = self._car_of_user.get(user)
         if code is None:
-            code = self._cars.setdefault(self._names.of(str(user)), len(self._cars))
+            code = self._cars.setdefault(self._names.of(user), len(self._cars))
             self._car_of_user[user] = code
         return code
 
@@ -121,7 +121,8 @@ class PlugCollector:
         return code
 
 
-Entry = tuple[str, Any, float, Any]
+#: A charger, who is plugged in ("" for nobody), the measured SOC (percent, or NaN), and the `flexibility` as stored.
+Entry = tuple[str, str, float, Any]
 
 
 def _listed(sessions: list[Any]) -> Iterator[Entry]:
@@ -133,22 +134,31 @@ def _listed(sessions: list[Any]) -> Iterator[Entry]:
             charger = session.get("Charger Id")
         if charger in _NOBODY:
             continue
-        user = session.get("user_id")
-        if isinstance(user, str):
-            user = user.strip()
-        yield str(charger), user, _percent(session.get("soc")), session.get("flexibility")
+        user = _identity(session.get("user_id"))
+        # Most entries of most documents are empty places: nothing more is read of them.
+        if user:
+            yield str(charger), user, percent(session.get("soc")), session.get("flexibility")
+        else:
+            yield str(charger), "", math.nan, None
 
 
 def _by_charger(sessions: Mapping[str, Any], vehicles: Any) -> Iterator[Entry]:
     for charger, session in sessions.items():
-        vehicle = session.get("electric_vehicle") if isinstance(session, Mapping) else None
-        if isinstance(vehicle, str):
-            vehicle = vehicle.strip()
-        known = vehicles.get(str(vehicle)) if isinstance(vehicles, Mapping) else None
+        vehicle = _identity(session.get("electric_vehicle")) if isinstance(session, Mapping) else ""
+        known = vehicles.get(vehicle) if isinstance(vehicles, Mapping) else None
         if isinstance(known, Mapping):
-            yield str(charger), vehicle, _fraction(known.get("SoC")), known.get("flexibility")
+            yield str(charger), vehicle, percent_of_fraction(known.get("SoC")), known.get("flexibility")
         else:
             yield str(charger), vehicle, math.nan, None
+
+
+def _identity(value: Any) -> str:
+    """Who is plugged in, as text; "" for nobody. An id that arrives as a number is the same id as its text."""
+    if isinstance(value, str):
+        return value.strip()
+    if value is None or isinstance(value, Mapping | list):
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _stated(flexibility: Mapping[str, Any], zone: ZoneInfo | None) -> tuple[float, float, float, float]:
@@ -166,9 +176,9 @@ def _first(values: Mapping[str, Any], *keys: str) -> Any:
     return next((values[key] for key in keys if values.get(key) not in _NOBODY), None)
 
 
-def _soc(flexibility: Mapping[str, Any], percent: tuple[str, ...], fraction: str) -> float:
-    value = _percent(_first(flexibility, *percent))
-    return _fraction(flexibility.get(fraction)) if math.isnan(value) else value
+def _soc(flexibility: Mapping[str, Any], in_percent: tuple[str, ...], as_fraction: str) -> float:
+    value = percent(_first(flexibility, *in_percent))
+    return percent_of_fraction(flexibility.get(as_fraction)) if math.isnan(value) else value
 
 
 def _moment(value: Any, zone: ZoneInfo | None) -> tuple[float, float]:
@@ -178,22 +188,3 @@ def _moment(value: Any, zone: ZoneInfo | None) -> tuple[float, float]:
         return float((hours * 3600 + minutes * 60 + seconds) % _DAY_S), math.nan
     instant = to_epoch(value, zone)
     return math.nan, math.nan if instant is None else math.floor(instant * 1000 + 0.5)
-
-
-def _percent(value: Any) -> float:
-    """A SOC in percent, 0..100; NaN for none (null, -1) and for what can't be one."""
-    if isinstance(value, Decimal128):
-        value = value.to_decimal()
-    if value is None or isinstance(value, bool):
-        return math.nan
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
-    return number if 0.0 <= number <= 100.0 else math.nan
-
-
-def _fraction(value: Any) -> float:
-    """A SOC that producers of this shape give as a fraction, in percent; over 1 it must be in percent already."""
-    number = _percent(value)
-    return number * 100.0 if number <= 1.0 else number

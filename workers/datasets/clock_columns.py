@@ -1,6 +1,6 @@
 """The clock of a site at each bin: what its calendar and its wall clock show when the bin starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
@@ -46,6 +46,10 @@ class LocalClock:
             day=wall // DAY_MS,
             minute_of_day=minute_of_day,
         )
+
+    def until(self, bins: int) -> "LocalClock":
+        """The clock of the first `bins` bins."""
+        return LocalClock(**{field.name: getattr(self, field.name)[:bins] for field in fields(self)})
 
 
 def _summer_time(starts: Instants, offsets: Instants, zone: ZoneInfo) -> Instants:

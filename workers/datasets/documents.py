@@ -17,11 +17,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 from bson import ObjectId
-from bson.decimal128 import Decimal128
 
 from workers.datasets.arrays import Flags, Floats, Instants
 from workers.datasets.charger_documents import PlugCollector, PlugReadings
 from workers.datasets.columns import MEASURED, PRICE
+from workers.datasets.numbers import number, numbers
 from workers.datasets.users import CarNames
 from workers.sites.instants import from_wall_clock, to_epoch
 
@@ -154,7 +154,7 @@ def _flat(document: Document) -> Document:
 
 
 def _is_generated(value: object) -> bool:
-    return _number(value) == 1.0
+    return number(value) == 1.0
 
 
 def _last_inserted(instants: Instants, order: Instants, ids: Sequence[Any]) -> Instants:
@@ -184,7 +184,7 @@ def _instants(stamps: list[Any], zone: ZoneInfo | None) -> tuple[Instants, Flags
             # Stamps with and without a zone together; one by one they can be read.
             pass
         else:
-            return _from_wall_clock(wall, zone), np.ones(len(wall), dtype=np.bool_)
+            return _from_wall_clock(np.asarray(wall, dtype=np.int64), zone), np.ones(len(wall), dtype=np.bool_)
     seconds = [to_epoch(stamp, zone) for stamp in stamps]
     known = np.array([math.nan if value is None else value for value in seconds], dtype=np.float64)
     readable = np.isfinite(known)
@@ -198,39 +198,16 @@ def _from_wall_clock(wall: Instants, zone: ZoneInfo | None) -> Instants:
         return wall
     quarters, which = np.unique(wall // _QUARTER_MS, return_inverse=True)
     offsets = [quarter * 900.0 - from_wall_clock(quarter * 900.0, zone) for quarter in quarters.tolist()]
-    return wall - (np.array(offsets) * 1000).astype(np.int64)[which]
-
-
-def _number(value: object) -> float:
-    """A stored number; NaN for anything that is none."""
-    if isinstance(value, Decimal128):
-        value = value.to_decimal()
-    try:
-        number = float(value)  # type: ignore[arg-type]  # whatever a document holds
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
-    return number if math.isfinite(number) else math.nan
-
-
-def _numbers(values: list[Any]) -> Floats:
-    """Stored numbers in bulk; NaN where there is none."""
-    try:
-        numbers = np.array(values, dtype=np.float64)
-        if numbers.ndim == 1:
-            numbers[~np.isfinite(numbers)] = np.nan
-            return numbers
-    except (TypeError, ValueError, OverflowError):
-        # Texts that are no numbers, Decimal128, dicts: told apart one by one below.
-        pass
-    return np.array([_number(value) for value in values], dtype=np.float64)
+    shifts = (np.array(offsets) * 1000).astype(np.int64)
+    return np.asarray(wall - shifts[which], dtype=np.int64)
 
 
 def _column(batch: list[Document], name: str) -> tuple[Floats, int]:
     """A column of a batch, and how many values were there but were no numbers."""
-    numbers = _numbers([document.get(name) for document in batch])
-    missing = np.isnan(numbers)
+    found = numbers([document.get(name) for document in batch])
+    missing = np.isnan(found)
     unusable = sum(name in batch[row] for row in np.flatnonzero(missing)) if missing.any() else 0
-    return numbers, unusable
+    return found, unusable
 
 
 def _prices(batch: list[Document], fields: set[str]) -> tuple[Floats, int, int]:
@@ -249,7 +226,7 @@ def _prices(batch: list[Document], fields: set[str]) -> tuple[Floats, int, int]:
             prices[row], converted = _of_curve(curve)
             per_mwh += converted
         else:
-            prices[row] = _number(given)
+            prices[row] = number(given)
         if math.isnan(prices[row]) and (given is not None or curve is not None):
             unusable += 1
     return prices, unusable, per_mwh
@@ -270,7 +247,7 @@ def _of_curve(curve: Mapping[str, Any]) -> tuple[float, bool]:
     first = values[0] if isinstance(values, list) and values else None
     if isinstance(first, Mapping):
         first = first.get("value", first.get("price"))
-    price = _number(first)
+    price = number(first)
     if "kwh" in str(curve.get("measurement_unit", "")).lower():
         return price, False
     return price / 1000, not math.isnan(price)

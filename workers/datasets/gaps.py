@@ -6,9 +6,11 @@ the one that exists. What is still missing gets the column's default. Filling re
 """
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from workers.datasets.arrays import Flags, Floats, Instants
 from workers.datasets.clock_columns import LocalClock
@@ -18,32 +20,49 @@ MAX_DAYS_AWAY: Final = 14
 _DAY_MINUTES: Final = 1440
 
 
+class Rule(IntEnum):
+    """How a bin got its value."""
+
+    MEASURED = 0
+    SHORT = 1
+    LONG = 2
+    DEFAULT = 3
+
+
 @dataclass(frozen=True)
 class Filled:
-    """A complete column, and how many bins each rule filled; `longest_gap` is in bins."""
+    """A complete column, and the `Rule` that gave each bin its value."""
 
     values: Floats
-    short: int
-    long: int
-    default: int
-    longest_gap: int
+    rules: npt.NDArray[np.int8]
+
+    def count(self, rule: Rule) -> int:
+        """How many bins got their value so."""
+        return int((self.rules == rule).sum())
+
+    @property
+    def longest_gap(self) -> int:
+        """The longest run of bins that nothing was measured in."""
+        return int(_runs(self.rules != Rule.MEASURED)[1].max(initial=0))
+
+    def until(self, bins: int) -> "Filled":
+        """The first `bins` bins."""
+        return Filled(self.values[:bins], self.rules[:bins])
 
 
 def fill(values: Floats, clock: LocalClock, period_minutes: int, default: float) -> Filled:
     """`values` (NaN: missing), one for each bin of `clock`, without gaps."""
     valid = ~np.isnan(values)
+    rules = np.full(len(values), Rule.MEASURED, dtype=np.int8)
     if valid.all():
-        return Filled(values, 0, 0, 0, 0)
-    missing = ~valid
-    starts, lengths = _runs(missing)
-    short = _short_gaps(values, starts, lengths, period_minutes)
-    filled = np.where(np.isnan(short), values, short)
+        return Filled(values, rules)
+    filled = _short_gaps(values, *_runs(~valid), period_minutes)
+    rules[~valid] = Rule.SHORT
     rest = np.flatnonzero(np.isnan(filled))
     filled[rest] = _same_clock_time(values, valid, clock, rest)
-    default_bins = np.isnan(filled)
-    filled[default_bins] = default
-    by_default = int(default_bins.sum())
-    return Filled(filled, int((~np.isnan(short)).sum()), len(rest) - by_default, by_default, int(lengths.max()))
+    rules[rest] = np.where(np.isnan(filled[rest]), Rule.DEFAULT, Rule.LONG)
+    filled[np.isnan(filled)] = default
+    return Filled(filled, rules)
 
 
 def _runs(missing: Flags) -> tuple[Instants, Instants]:
@@ -54,8 +73,8 @@ def _runs(missing: Flags) -> tuple[Instants, Instants]:
 
 
 def _short_gaps(values: Floats, starts: Instants, lengths: Instants, period_minutes: int) -> Floats:
-    """The line through the nearest valid bins, in the bins of short gaps; NaN elsewhere."""
-    line = np.full(len(values), np.nan)
+    """`values` with short gaps bridged by the line between the valid bins beside them."""
+    line = values.copy()
     for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
         end = start + length
         if length * period_minutes <= SHORT_GAP_MINUTES and start > 0 and end < len(values):

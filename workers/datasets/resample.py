@@ -193,9 +193,11 @@ def held_bins(partials: Sequence[SeriesPartial], period_ms: int) -> tuple[int, i
 
 @dataclass(frozen=True)
 class Series:
-    """A column on a grid: `values` (NaN: missing) and which of them were `scaled`; `readings` fell into the window."""
+    """A column on a grid: its `values` (NaN: missing), the milliseconds that readings stand for in each bin (`weight`),
+    which bins were `scaled`, and how many `readings` the window has."""
 
     values: Floats
+    weight: Floats
     scaled: Flags
     readings: int
 
@@ -219,7 +221,7 @@ def merge(partials: Sequence[SeriesPartial], kind: Kind, grid: Grid) -> Series:
         scaled[into] |= piece.scaled[of]
     with np.errstate(invalid="ignore", divide="ignore"):
         values = total if kind is Kind.ENERGY else total / weight
-    return Series(np.where(weight > 0, values, np.nan), scaled, sum(p.readings for p in partials))
+    return Series(np.where(weight > 0, values, np.nan), weight, scaled, sum(p.readings for p in partials))
 
 
 def _known(partials: Sequence[SeriesPartial], grid: Grid) -> float:
