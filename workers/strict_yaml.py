@@ -39,8 +39,8 @@ _FLOAT_1_1 = re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-
 #: What YAML 1.2 and JSON take for a number and YAML 1.1 does not: no dot, or an exponent without a sign.
 _FLOAT_1_2 = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+")
 _SPECIAL_FLOAT = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-#: Numbers of YAML 1.2 that YAML 1.1 readers take for text: written quoted, so that both agree that they are text.
-_OTHER_READERS = re.compile(_FLOAT_1_2.pattern + r"|0o[0-7]+")
+#: Numbers of YAML 1.2 that `loads` and YAML 1.1 readers take for text.
+_NUMBER_ELSEWHERE = re.compile(_FLOAT_1_2.pattern + r"|0o[0-7]+")
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -121,7 +121,9 @@ class _Dumper(_BaseDumper):  # type: ignore[misc]  # chosen when this module is 
         return True
 
     def represent_text(self, data: str) -> Any:
-        style = "'" if _OTHER_READERS.fullmatch(data) else None
+        # Quoted where any reader would see something else in it; PyYAML sees to what it would itself.
+        ambiguous = not isinstance(_resolve(data), str) or _NUMBER_ELSEWHERE.fullmatch(data)
+        style = "'" if ambiguous else None
         return self.represent_scalar(f"{_TAG}str", data, style=style)
 
 

@@ -163,7 +163,7 @@ def test_what_yaml_cannot_say_is_refused_with_the_fields_name(value: Any, field:
 TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
     st.sampled_from(
-        ["no", "1e-4", "12:30:00", "2024-01-01", "0o7", "~", "=", "<<", "- a", "a: b", "#", "1_0", ".5", "\n"]
+        ["no", "1e-4", "12:30:00", "2024-01-01", "0o7", "-.5", "~", "=", "<<", "- a", "a: b", "#", "1_0", ".5", "\n"]
     ),
     st.from_regex(r"[-+0-9.eExob_:]{1,8}", fullmatch=True),
 )
