@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import requests
 from ray.job_submission import JobStatus, JobSubmissionClient
@@ -163,10 +164,10 @@ def _submit(stack: Stack, script: str) -> str:
     return str(answer.json()["job_id"])
 
 
-def _end(stack: Stack, job: str) -> dict[str, object]:
+def _end(stack: Stack, job: str) -> dict[str, Any]:
     deadline = Deadline(DEADLINE_S)
     while True:
-        status: dict[str, object] = requests.get(f"{stack.api_url}/status/{job}", timeout=60).json()
+        status: dict[str, Any] = requests.get(f"{stack.api_url}/status/{job}", timeout=60).json()
         if status["status"] in ENDED:
             if status["status"] != "finished":
                 raise RuntimeError(f"job {job} did not finish: {status}")

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 #: How long a call may take altogether, retries after a restart of the supervisor included.
 CALL_TIMEOUT_S = 30.0
 #: The supervisor keeps a reader of changes waiting at most so long.
-POLL_S = 10.0
+POLL_S = 2.0
 #: Pause before the next try after the supervisor did not answer.
 RETRY_S = 0.3
 

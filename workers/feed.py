@@ -27,6 +27,11 @@ class ChangeFeed:
         self._last.move_to_end(key)
         self._changed.set()
 
+    def touch(self) -> None:
+        """Wake the readers for something beside the jobs that they are told of (the hosts)."""
+        self.number += 1
+        self._changed.set()
+
     def number_of(self, key: str) -> int:
         """The number of the last change of `key`; 0 if it never changed."""
         return self._last.get(key, 0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -84,6 +85,8 @@ class HostDirectory:
         self._heard: dict[str, Stopwatch] = {}
         self._probes: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
+        #: Called when the picture changed.
+        self.on_change: Callable[[], None] = lambda: None
         #: Counts the changes of the picture.
         self.number = 0
         #: Every live node of the first look has answered or been given up on.
@@ -204,8 +207,8 @@ class HostDirectory:
 
     async def _probe(self, node_id: str) -> None:
         """Ask an agent for its host's state until the node is gone."""
-        agent: Any = self._agents[node_id]
-        while agent is self._agents.get(node_id):
+        agent = self._agents[node_id]
+        while self._agents.get(node_id) == agent:
             try:
                 info = await asyncio.wait_for(_result(agent.info.remote()), self._options.agent_timeout_s)
             except Exception as error:
@@ -262,6 +265,7 @@ class HostDirectory:
         if former is None or _picture(former) != _picture(host):
             self.number += 1
             self._changed.set()
+            self.on_change()
 
 
 def _picture(host: Host) -> tuple[object, ...]:

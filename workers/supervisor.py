@@ -49,7 +49,7 @@ def answered(
 ) -> Callable[Concatenate["JobSupervisor", P], Coroutine[Any, Any, dict[str, Any]]]:
     """Turn a method's value or error into plain data; wait for the start first."""
 
-    async def answer(self: "JobSupervisor", *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
+    async def answer(self: "JobSupervisor", /, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
         try:
             await self.started()
             return success(await method(self, *args, **kwargs))
@@ -93,6 +93,7 @@ class JobSupervisor:
         loaded = await asyncio.to_thread(load, self._layout)
         self._book = JobBook(self._layout, loaded.records.values())
         self._book.journal.start()
+        self._hosts.on_change = self._book.feed.touch
         self._listings = Listings(self._hosts, self._options, self._cluster_id)
         self._driver = JobDriver(self._book, self._hosts, self._listings, self._options, self._cluster_id)
         self._stopper = Stopper(self._book, self._hosts, self._driver, self._options, self._cluster_id)
