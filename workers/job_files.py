@@ -143,9 +143,9 @@ def merge_info(layout: Layout, job_id: str, ours: dict[str, Any]) -> dict[str, A
 def delete(layout: Layout, job_id: str) -> list[Path]:
     """Remove a job's folders. Being gone already is fine.
 
-    Both are renamed first, the private one last, so that a crash leaves the job whole or gone and never a part of it
-    to be taken for a job. Returns folders, renamed already, with files that this process may not remove (a container
-    wrote them as another user); whoever may is to remove them.
+    Both are renamed before anything is removed, the private one last: a crash leaves the record, with which the job
+    can be deleted again, or nothing that could be taken for a job. Returns folders, renamed already, with files that
+    this process may not remove (a container wrote them as another user); whoever may is to remove them.
 
     Raises:
         StorageFull, Unavailable: the storage failed; the job may still be there, and deleting it again is right.
