@@ -194,6 +194,15 @@ def authentication(environment: Mapping[str, str]) -> dict[str, str]:
     return {}
 
 
+def authorization() -> dict[str, str]:
+    """The header that Ray's dashboard wants when token authentication is on."""
+    token = os.environ.get("RAY_AUTH_TOKEN")
+    if not token:
+        path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+        token = path.read_text().strip() if path.is_file() else ""
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
 def _digest(*parts: bytes) -> str:
     digest = hashlib.sha256()
     for part in parts:

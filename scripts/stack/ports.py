@@ -1,14 +1,10 @@
 """Which ports a stack listens on. One number, the base, moves them all, so that stacks can live beside each other."""
 
-import fcntl
-import os
 import random
 import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Final, Self
 
 #: How many ports a stack with a base may use from there.
@@ -69,20 +65,14 @@ def _free(port: int) -> bool:
 @contextmanager
 def reserved_base() -> Iterator[int]:
     """A base whose named ports are free, and which no other process on this machine reserves meanwhile."""
-    folder = Path(tempfile.gettempdir())
     for base in random.sample(_BASES, len(_BASES)):
-        descriptor = os.open(folder / f"opeva-ports-{base}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            continue
-        if Ports.of(base).busy():
-            os.close(descriptor)
-            continue
-        try:
-            yield base
-        finally:
-            os.close(descriptor)
-        return
+        # An abstract unix socket is a lock that leaves no file, holds where the ports hold and goes with its process.
+        with socket.socket(socket.AF_UNIX) as lock:
+            try:
+                lock.bind(f"\0opeva-ports-{base}")
+            except OSError:
+                continue
+            if not Ports.of(base).busy():
+                yield base
+                return
     raise RuntimeError(f"No free block of {BLOCK} ports between {_BASES.start} and {_BASES.stop}")

@@ -7,13 +7,14 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import docker
 import requests
 from docker.errors import DockerException
 
 from scripts.stack.keeper import send
-from scripts.stack.plan import Plan
+from scripts.stack.plan import Plan, authorization
 from scripts.stack.processes import Kept, end_strays, tail
 from workers import names
 from workers.clock import Deadline
@@ -93,6 +94,16 @@ class RayHead:
         self._kept.kill()
         end_strays(self._kept.mark, self.plan.ray_folder)
         shutil.rmtree(self.plan.ray_folder, ignore_errors=True)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """The nodes that Ray knows: `address`, `alive`. Empty while the dashboard does not answer."""
+        try:
+            answer = requests.get(f"{self.dashboard}/nodes?view=summary", headers=authorization(), timeout=30)
+            answer.raise_for_status()
+        except requests.RequestException:
+            return []
+        rows = (row["raylet"] for row in answer.json()["data"]["summary"])
+        return [{"address": row["nodeManagerAddress"], "alive": row["state"] == "ALIVE"} for row in rows]
 
     def _dashboard_answers(self) -> bool:
         try:

@@ -1,15 +1,13 @@
 """Deploys the application to a running Ray, as `serve deploy` does, and waits until it runs."""
 
-import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import requests
 import yaml
 
-from scripts.stack.plan import Plan
+from scripts.stack.plan import Plan, authorization
 from workers.clock import Deadline
 
 #: A cold first deployment takes about 30 s on two cores, and more on a busy machine.
@@ -62,7 +60,7 @@ class ServeDeployment:
     def applications(self) -> dict[str, Any]:
         """What Serve knows of each application, by name; empty while Ray or Serve does not answer."""
         try:
-            answer = requests.get(self._url, headers=_authorization(), timeout=30)
+            answer = requests.get(self._url, headers=authorization(), timeout=30)
             answer.raise_for_status()
         except requests.RequestException:
             return {}  # under load the dashboard answers late or with 500: the caller asks again
@@ -84,7 +82,7 @@ class ServeDeployment:
         """PUT the config; what is not an error of the config (4xx) is tried again until the deadline."""
         while True:
             try:
-                answer = requests.put(self._url, json=config, headers=_authorization(), timeout=120)
+                answer = requests.put(self._url, json=config, headers=authorization(), timeout=120)
                 if answer.status_code < 400:
                     return
                 problem = answer.text
@@ -101,12 +99,3 @@ def _reason(details: dict[str, Any]) -> str:
     parts = [details["status"], details.get("message", "")]
     parts += [f"{name}: {d.get('message')}" for name, d in details.get("deployments", {}).items() if d.get("message")]
     return " ".join(filter(None, parts))
-
-
-def _authorization() -> dict[str, str]:
-    """The header that Ray's dashboard wants when token authentication is on."""
-    token = os.environ.get("RAY_AUTH_TOKEN")
-    if not token:
-        path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
-        token = path.read_text().strip() if path.is_file() else ""
-    return {"Authorization": f"Bearer {token}"} if token else {}
