@@ -27,7 +27,8 @@ NUMBERS_UNTIL: Final = 1e14
 #: Clock changes fall on quarters of an hour, so an offset holds at least for one.
 _QUARTER: Final = 900
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_NUMERIC_TEXT: Final = re.compile(r"\d{9,14}(\.\d+)?")
+#: Epoch seconds or milliseconds as text, of the years 2001 to 2033: shorter or longer ones could mean anything.
+_NUMERIC_TEXT: Final = re.compile(r"1\d{9}(\d{3})?(\.\d+)?")
 #: What is left of `+01:00` in a query string whose plus sign was read as a space.
 _LOST_PLUS: Final = re.compile(r"(.*\d\d:\d\d\S*) (\d\d:?\d\d)")
 
@@ -70,6 +71,11 @@ def to_instant(value: object, zone: ZoneInfo | None = None) -> datetime | None:
         return None
 
 
+def is_numeric_text(text: str) -> bool:
+    """Whether a text is an epoch number."""
+    return _NUMERIC_TEXT.fullmatch(text) is not None
+
+
 def from_wall_clock(wall: float, zone: ZoneInfo) -> float:
     """Epoch seconds of a local clock reading, itself given as the epoch seconds it would be in UTC."""
     return wall - _offset_of_wall_clock(zone, int(wall // _QUARTER))
@@ -82,6 +88,30 @@ def to_wall_clock(seconds: float, zone: ZoneInfo) -> float:
     except OverflowError:
         return seconds
     return seconds + (offset.total_seconds() if offset is not None else 0.0)
+
+
+def wall_reading(value: object, instant: float) -> float:
+    """What a stored timestamp reads, as the epoch seconds that this reading would be in UTC.
+
+    `instant` is what it means. They differ by an offset that a text carries or that a site's zone gives it.
+    """
+    if isinstance(value, str) and not is_numeric_text(value):
+        try:
+            return datetime.fromisoformat(value.strip()).replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            return instant
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC).timestamp()
+    return instant
+
+
+def bson_date(seconds: float) -> datetime | DatetimeMS:
+    """An instant as BSON dates are read: naive UTC, or plain milliseconds where the calendar ends."""
+    milliseconds = math.floor(seconds * 1000 + 0.5)
+    try:
+        return _EPOCH.replace(tzinfo=None) + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return DatetimeMS(milliseconds)
 
 
 def iso(seconds: float) -> str:
@@ -121,7 +151,7 @@ def parse_instant(text: str, what: str) -> float:
 
 def _from_text(text: str, zone: ZoneInfo | None) -> float | None:
     text = text.strip()
-    if _NUMERIC_TEXT.fullmatch(text):
+    if is_numeric_text(text):
         return _from_number(float(text))
     try:
         moment = datetime.fromisoformat(text)
