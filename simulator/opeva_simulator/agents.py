@@ -4,13 +4,17 @@ An action is a number within its bounds: the share of a battery's capacity, or o
 (positive) or discharge (negative) in the step.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
-from citylearn.citylearn import CityLearnEnv
 
 from opeva_simulator.errors import ConfigError
+
+if TYPE_CHECKING:
+    from citylearn.citylearn import CityLearnEnv
 
 #: One list for each of CityLearn's agents: one a building, or a single one for a central agent.
 Actions = list[list[float]]
@@ -71,6 +75,7 @@ class RuleBased:
 
     def actions(self) -> Actions:
         building = self._env.buildings[0]
+        # The hour from the data, not from the observations: a dataset may hide it from its agents.
         # Some data sets count the hours from 0.
         return self._by_hour[int(building.energy_simulation.hour[building.time_step]) or 24]
 
@@ -100,7 +105,7 @@ def _share(hyperparameters: dict[str, Any], key: str, default: float) -> float:
     return float(value)
 
 
-Maker = Callable[[CityLearnEnv, dict[str, Any], int | None], Agent]
+Maker = Callable[["CityLearnEnv", dict[str, Any], int | None], Agent]
 
 _AGENTS: Final[dict[str, Maker]] = {
     "none": lambda env, _hyperparameters, _seed: NoControl(env),

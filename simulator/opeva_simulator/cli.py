@@ -12,13 +12,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from opeva_simulator import config, logs
+from opeva_simulator import agents, config, logs
 from opeva_simulator.errors import ConfigError, DatasetError
 from opeva_simulator.job_folder import JobFolder
 from opeva_simulator.logs import log
-from opeva_simulator.run import run
 from opeva_simulator.stopping import EXIT_STOPPED, Stopped
-from opeva_simulator.validate import validate
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -51,7 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+# CityLearn takes seconds to import, hence the imports inside: a config that asks for the impossible is told at once.
+
+
 def _validate(folder: Path) -> int:
+    from opeva_simulator.validate import validate
+
     with contextlib.redirect_stdout(sys.stderr):
         verdict = validate(folder)
     print(json.dumps(dataclasses.asdict(verdict)))
@@ -69,6 +72,9 @@ def _simulate(path: Path, job_id: str | None, root: Path) -> int:
         logs.to_file(folder.log(job_id))
         experiment = config.load(path, root)
         logs.set_level(experiment.log_level)
+        agents.require_known(experiment.algorithm)
+        from opeva_simulator.run import run
+
         run(experiment, folder, job_id)
     except ConfigError as error:
         log.error("%s", error)

@@ -11,8 +11,7 @@ log = logging.getLogger("opeva_simulator")
 def to_stdout() -> None:
     """Log to stdout; libraries only from warnings on."""
     logging.captureWarnings(True)
-    # CityLearn installs a handler of its own while it is imported.
-    logging.basicConfig(level=logging.WARNING, handlers=[_formatted(logging.StreamHandler(sys.stdout))], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[_formatted(logging.StreamHandler(sys.stdout))])
     log.setLevel(logging.INFO)
 
 

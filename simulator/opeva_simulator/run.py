@@ -19,7 +19,6 @@ def run(experiment: Experiment, folder: JobFolder, job_id: str) -> None:
 
     Raises ConfigError and DatasetError for what the config or the dataset gets wrong.
     """
-    agents.require_known(experiment.algorithm)
     run_id = job_info.extend(folder, job_id, experiment)
     log.info("Experiment %r, run %r (%s)", experiment.name, experiment.run_name, run_id)
     progress = Progress(folder, experiment.episodes)
