@@ -7,6 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 LOCK=requirements.lock
+RUN=${OPEVA_RUN_DIR:-.run}
 
 fail() {
   echo "setup: $*" >&2
@@ -78,6 +79,10 @@ worker_environment() {
 }
 
 [ -f "$LOCK" ] || fail "$LOCK is missing in $PWD."
+# Two callers at once install once.
+mkdir -p "$RUN"
+exec 9>"$RUN/setup.lock"
+flock -w 1200 9 || fail "another setup.sh has been at work for 20 minutes."
 case "${1:-main}" in
   main) main_environment ;;
   worker) worker_environment ;;
