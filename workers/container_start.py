@@ -103,7 +103,7 @@ def _devices(engine: Engine, spec: Spec, place: Place, deadline: Deadline) -> Pa
         devices = choose(spec["gpus"], place["gpus"], place["node_gpus"], taken)
         if devices is not None:
             return devices
-        if deadline.passed():
+        if deadline.passed() or spec["gpus"] > max(place["node_gpus"], len(place["gpus"])):
             raise EngineError(
                 "gpu_unavailable",
                 f"Host {hostname()} has {place['node_gpus']} GPUs, {spec['gpus']} are wanted, and containers hold "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from workers.agent import HostAgent
+from workers.clock import now
 from workers.runner import run_attempt
 
 if TYPE_CHECKING:
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
 def runner_function() -> Any:
     """The remote function `(spec) -> stream of events`. `.options(...)` gives it its name, resources and node.
 
-    Never retried by Ray: what a lost runner means is the supervisor's decision.
+    Never retried by Ray: what a lost runner means is the supervisor's decision. A runner waits at each event until it
+    is taken from the stream (the back-pressure of one object).
     """
     _send_by_value()
-    return ray.remote(num_cpus=1, max_retries=0, num_returns="streaming")(run_on_ray)
+    return ray.remote(num_cpus=1, max_retries=0, num_returns="streaming", _generator_backpressure_num_objects=1)(
+        run_on_ray
+    )
 
 
 @functools.cache
@@ -38,9 +42,15 @@ def agent_class() -> Any:
 
 
 def run_on_ray(spec: Spec) -> Iterator[dict[str, Any]]:
-    """`run_attempt` in a Ray task: Ray says where it is, and its supervisor is asked for the claim."""
+    """`run_attempt` in a Ray task: Ray says where it is, and its supervisor is asked for the claim.
+
+    After `exited` comes `told`: who takes that one from the stream has seen to the exit, and the container is removed.
+    """
     place = _place(spec["gpus"])
-    yield from run_attempt(spec, lambda: _claim(spec, place["node_id"]), place)
+    for event in run_attempt(spec, lambda: _claim(spec, place["node_id"]), place):
+        yield event
+        if event["event"] == "exited":
+            yield {"event": "told", "at": now()}
 
 
 class HostAgentOnRay(HostAgent):

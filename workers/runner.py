@@ -281,9 +281,9 @@ class _Watch:
             engine.close()
 
     def _was_timeout(self, ended: Event) -> bool:
-        """Whether the limit ended it, perhaps by an earlier runner's hand. Who came to its own good end did not."""
+        """Whether the limit ended it, perhaps by an earlier runner's hand, and not its own good end a little before."""
         limit = self._spec["timeout_s"]
         if limit is None:
             return False
         overdue = ended["finished_at"] is not None and ended["finished_at"] - ended["started_at"] >= limit
-        return self._timed_out or (overdue and ended["exit_code"] != 0)
+        return (self._timed_out and overdue) if ended["exit_code"] == 0 else (self._timed_out or overdue)

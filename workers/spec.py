@@ -33,6 +33,8 @@ NOTE: Final = "note"
 #: container.log), `log_complete` (False: the storage stayed full or away for `log_wait_s`, and the container is kept
 #: for its log), `timed_out`, `container_id`.
 EXITED: Final = "exited"
+#: On Ray only, after `exited`: taken from the stream, it says that the exit is on record, and the container is removed.
+TOLD: Final = "told"
 #: The attempt came to nothing and nothing of it is left on the host: `reason`, `detail`.
 FAILED: Final = "failed"
 #: This host has no container of this job, or it was removed while it was watched: `detail`, `started` (whether this
