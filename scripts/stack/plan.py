@@ -15,7 +15,7 @@ from scripts.stack.ports import Ports
 PROJECT: Final = Path(__file__).resolve().parents[2]
 #: The parts of a variable's name that say that its value is a secret. Secrets go into the environment of Ray's
 #: processes and never into the Serve config, which the dashboard shows.
-_SECRET: Final = ("URI", "TOKEN", "SECRET", "PASSWORD", "KEY", "CREDENTIAL")
+_SECRET: Final = ("URI", "TOKEN", "SECRET", "PASSWORD", "KEY", "CREDENTIAL", "CONTAINER_ENV")
 #: Read here; what the application needs of them is given to it by `application_environment`.
 _OURS: Final = {
     "OPEVA_DASHBOARD_HOST",

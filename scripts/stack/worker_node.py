@@ -7,7 +7,6 @@ none of this project's code, an engine that shares no images with the head's, an
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import tempfile
 import time
@@ -94,7 +93,6 @@ class WorkerNode:
         """Bring the host up and wait until Ray's head lists it. Raises RuntimeError; nothing is left then."""
         with ExitStack() as undo:
             undo.callback(self.stop)
-            self.folder.mkdir(mode=0o700, exist_ok=True)
             self._connect()
             self.start_engine()
             self.start_ray()
@@ -106,9 +104,7 @@ class WorkerNode:
         self._remove_containers()
         self.stop_engine()
         self._sweeper.kill()
-        for command in self._last_commands():
-            _run(*shlex.split(command), check=False)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._remove_remains()
 
     def start_engine(self) -> None:
         """Start the host's Docker engine and wait until it answers. Raises RuntimeError with the end of its log."""
@@ -197,11 +193,12 @@ class WorkerNode:
 
     def _connect(self) -> None:
         """Lay the cable. What a killed session left under the same names is removed first."""
-        last = self._last_commands()
-        for command in last:
-            _run(*shlex.split(command), check=False)
+        self._remove_remains()
+        self.folder.mkdir(mode=0o700)
         if self.owner is not None:
-            self._sweeper.start(["sleep", "infinity"], self._environment(), owner=self.owner, finally_=last)
+            # The engine and Ray notice the owner's end at the same time, and need a while to end themselves.
+            late = ["sleep 20", *self._last_commands()]
+            self._sweeper.start(["sleep", "infinity"], self._environment(), owner=self.owner, finally_=late)
         inner = f"opeva{self.number}w"
         _run("ip", "netns", "add", self._namespace)
         _run("ip", "link", "add", self._cable, "type", "veth", "peer", "name", inner, "netns", self._namespace)
@@ -226,8 +223,12 @@ class WorkerNode:
             f"ip netns delete {self._namespace}",
             f"ip link delete {self._cable}",
             shlex.join(["sh", "-c", unmount]),
-            f"rm -rf {self.folder}/docker {self.folder}/exec",
+            f"rm -rf {self.folder}",
         ]
+
+    def _remove_remains(self) -> None:
+        for command in self._last_commands():
+            _run(*shlex.split(command), check=False)
 
     def _remove_containers(self) -> None:
         try:

@@ -4,6 +4,7 @@ Nothing of it outlives the session, however that ends: see `tests.harness.sessio
 """
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from scripts.stack import EmbeddedMongo, Stack
 from scripts.stack.plan import PROJECT
+from scripts.stack.worker_node import WorkerNode
 from tests.harness import images
 from tests.harness.api import Api
 from tests.harness.session import SessionStack
@@ -44,6 +46,19 @@ def stack(running: SessionStack) -> Stack:
 def mongo(running: SessionStack) -> EmbeddedMongo:
     """The database that the stack's sites are in."""
     return running.stack.mongo
+
+
+@pytest.fixture(scope="session")
+def second_host(running: SessionStack) -> Iterator[WorkerNode]:
+    """A second host of the stack, with an engine of its own that has the busybox image and nothing else."""
+    packages = ["iproute2", "iptables"]
+    if shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
+        packages.append("docker.io")
+    subprocess.run([PROJECT / "scripts" / "apt.sh", *packages], check=True, timeout=900)
+    subprocess.run([PROJECT / "scripts" / "setup.sh", "worker"], check=True, timeout=1800)
+    with WorkerNode(running.stack, running.number, owner=os.getpid()) as host:
+        host.load(images.busybox_image())
+        yield host
 
 
 @pytest.fixture
