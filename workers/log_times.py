@@ -39,6 +39,8 @@ class LogTimes:
             self._starts.append((position.since, self._seen))
         self._stamp = b""
         self._second = position.since
+        # All frames before the place where reading started are older than that place's second.
+        self._latest = position.since
 
     @property
     def seen(self) -> int:
@@ -53,7 +55,8 @@ class LogTimes:
             self._second = int(datetime.fromisoformat(f"{to_second.decode('ascii')}+00:00").timestamp())
             while self._starts[-1][0] > self._second:
                 self._starts.pop()
-            if self._starts[-1][0] < self._second:
+            if self._second > self._latest:
+                self._latest = self._second
                 self._starts.append((self._second, self._seen))
         self._seen += 1
         return self._second
