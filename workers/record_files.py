@@ -143,6 +143,8 @@ def _rebuild(layout: Layout, job_id: str, track: dict[str, Any] | None, loaded: 
     What an ended job's end was is told by the map. A job that had not ended is taken up as one that has started (so
     that it is never launched twice): its host's engine tells the rest.
     """
+    if track is None and _never_accepted(layout, job_id):
+        return None
     info = _read_info(layout, job_id)
     if not info and track is None:
         return None
@@ -181,6 +183,13 @@ def _rebuild(layout: Layout, job_id: str, track: dict[str, Any] | None, loaded: 
         record = record.change(state=State.UNKNOWN, started_at=submitted)
     loaded.notes.append(f"The record of job {job_id} was rebuilt")
     return record
+
+
+def _never_accepted(layout: Layout, job_id: str) -> bool:
+    """Whether a submission was broken off before its record was written: its snapshot is there, no record ever was."""
+    if not layout.snapshot(job_id).exists():
+        return False
+    return not any(layout.record_folder(job_id).glob(f"{layout.record(job_id).name}*"))
 
 
 def _read_info(layout: Layout, job_id: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from workers.book import JobBook
 from workers.errors import NotFound, StorageFull
 from workers.feed import ChangeFeed
+from workers.job_files import create
 from workers.layout import Layout
 from workers.names import new_job_id
 from workers.record_files import load, write_record, write_track
@@ -107,6 +108,15 @@ def test_with_all_else_damaged_the_jobs_own_folder_tells_that_it_existed(layout:
     layout.job_info(record.job_id).write_text(json.dumps({"job_id": record.job_id, "job_name": "n", "image": "i"}))
     rebuilt = load(layout).records[record.job_id]
     assert (rebuilt.state, rebuilt.reason, rebuilt.job_name) == (State.FAILED, Reason.CONTAINER_LOST, "n")
+
+
+def test_a_submission_that_was_broken_off_before_its_record_is_no_job(layout: Layout) -> None:
+    record = make()
+    create(layout, record.job_id, "a: 1\n", {"job_id": record.job_id, "job_name": "n", "image": "i"})
+    assert load(layout).records == {}
+    write_record(layout, record)
+    layout.record(record.job_id).write_bytes(b"")
+    assert set(load(layout).records) == {record.job_id}
 
 
 def test_a_folder_that_nothing_is_known_of_is_no_job(layout: Layout) -> None:
