@@ -21,6 +21,10 @@ from workers.options import Options
 logger = logging.getLogger(__name__)
 
 PREFIX = "OPEVA_"
+#: Variables of the scripts that bring the system up, which Ray's processes inherit.
+_OF_SCRIPTS = {
+    f"{PREFIX}{name}" for name in ("DASHBOARD_HOST", "HOST_NAME", "NODE_IP", "NUM_CPUS", "PORT_BASE", "RUN_DIR")
+}
 
 
 def _text_list(value: object) -> object:
@@ -220,8 +224,8 @@ class Settings(BaseSettings):
             raise ValueError(f"serve_config.yaml: no setting is called {', '.join(unknown)}{_hint(unknown[0])}")
         for name in sorted(os.environ):
             field = name.removeprefix(PREFIX).lower()
-            if name.startswith(PREFIX) and field not in cls.model_fields:
-                logger.warning("The variable %s is not a setting and is ignored%s", name, _hint(field))
+            if name.startswith(PREFIX) and field not in cls.model_fields and name not in _OF_SCRIPTS:
+                logger.warning("The variable %s is not a setting and is ignored%s", name, _hint(field, PREFIX))
         try:
             return cls(**given)
         except ValidationError as error:
@@ -256,7 +260,9 @@ class Settings(BaseSettings):
         return Options.from_dict(data)
 
 
-def _hint(name: str) -> str:
+def _hint(name: str, prefix: str = "") -> str:
     """The setting that `name` may have been meant for, as an end of a sentence."""
     close = difflib.get_close_matches(name, Settings.model_fields, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    if not close:
+        return ""
+    return f" (did you mean {prefix}{close[0].upper() if prefix else close[0]}?)"

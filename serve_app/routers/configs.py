@@ -14,10 +14,9 @@ from serve_app.submission import to_the_end
 router = APIRouter(tags=["experiment configs"])
 
 _YAML_TYPES = ("text/yaml", "application/yaml", "application/x-yaml", "text/x-yaml")
-# `:path`, so that a name with slashes is told that it is malformed, not that its route does not exist.
-_PLURAL = "/experiment-configs/{file_name:path}"
-_SINGULAR = "/experiment-config/{file_name:path}"
-_SHORT = "/config/{file_name:path}"
+_PLURAL = "/experiment-configs/{file_name:name}"
+_SINGULAR = "/experiment-config/{file_name:name}"
+_SHORT = "/config/{file_name:name}"
 
 
 @router.post("/config/create", include_in_schema=False)

@@ -25,7 +25,7 @@ router = APIRouter(tags=["job files"])
 _BLOCK = 256 << 10
 
 
-@router.get("/progress/{job_id:path}", response_model=Progress, responses=problems(400, 404, 503))
+@router.get("/progress/{job_id:name}", response_model=Progress, responses=problems(400, 404, 503))
 async def progress(job_id: str, here: Here) -> JSONAnswer:
     """How far a job is."""
     record = await here.jobs.get(names.job_id(job_id))
@@ -33,7 +33,7 @@ async def progress(job_id: str, here: Here) -> JSONAnswer:
     return JSONAnswer(job_progress.answer(raw, record.state, record.started_at, now()))
 
 
-@router.get("/result/{job_id:path}", response_model=Result, responses=problems(400, 404, 503))
+@router.get("/result/{job_id:name}", response_model=Result, responses=problems(400, 404, 503))
 async def result(job_id: str, here: Here) -> Response:
     """A job's result: KPIs by building and for the district; those that are not finite numbers are left out."""
     record = await here.jobs.get(names.job_id(job_id))

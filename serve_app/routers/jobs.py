@@ -54,7 +54,7 @@ def _user(request: Request) -> str | None:
     return getattr(request.state, "user", None)
 
 
-@router.get("/status/{job_id:path}", response_model=JobStatus, responses=problems(400, 404, 503))
+@router.get("/status/{job_id:name}", response_model=JobStatus, responses=problems(400, 404, 503))
 async def job_status(job_id: str, here: Here) -> JSONAnswer:
     """Where a job stands, and why."""
     record = await here.jobs.get(names.job_id(job_id))
@@ -62,7 +62,7 @@ async def job_status(job_id: str, here: Here) -> JSONAnswer:
     return JSONAnswer(job_views.status(record, waiting, now()))
 
 
-@router.post("/stop/{job_id:path}", response_model=Stopped, responses=problems(400, 404, 503))
+@router.post("/stop/{job_id:name}", response_model=Stopped, responses=problems(400, 404, 503))
 async def stop_job(job_id: str, here: Here) -> JSONAnswer:
     """Ask for a job's end: TERM, its grace period, KILL. Asking again changes nothing."""
     record = await to_the_end(here.jobs.stop(names.job_id(job_id)))
@@ -145,14 +145,14 @@ async def queue(here: Here) -> JSONAnswer:
     return JSONAnswer([job_views.waiting(record, place) for place, record in enumerate(await here.jobs.queue(), 1)])
 
 
-@router.get("/job-info/{job_id:path}", response_model=JobRecordView, responses=problems(400, 404, 503))
+@router.get("/job-info/{job_id:name}", response_model=JobRecordView, responses=problems(400, 404, 503))
 async def job_info(job_id: str, here: Here) -> JSONAnswer:
     """A job's whole record, with what its container tells of its MLflow run."""
     record = await here.jobs.get(names.job_id(job_id))
     return JSONAnswer(await here.on_storage(job_files.merge_info, here.layout, record.job_id, job_views.full(record)))
 
 
-@router.get("/job-resolved-config/{job_id:path}", include_in_schema=False)
+@router.get("/job-resolved-config/{job_id:name}", include_in_schema=False)
 async def job_config(job_id: str, here: Here) -> Response:
     """The YAML text that the job runs with."""
     record = await here.jobs.get(names.job_id(job_id))
@@ -167,7 +167,7 @@ async def requeue_job(job_id: str, request: Request, here: Here) -> JSONAnswer:
     return JSONAnswer({**job_views.submitted(record), "requeued_from": record.requeued_from})
 
 
-@router.delete("/job/{job_id:path}", response_model=Deleted, responses=problems(400, 404, 409, 422, 503))
+@router.delete("/job/{job_id:name}", response_model=Deleted, responses=problems(400, 404, 409, 422, 503))
 async def delete_job(
     job_id: str,
     here: Here,

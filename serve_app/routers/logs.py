@@ -24,9 +24,9 @@ Since = Annotated[
 ]
 
 
-@router.get("/file-logs/{job_id:path}", include_in_schema=False)
+@router.get("/file-logs/{job_id:name}", include_in_schema=False)
 @router.get(
-    "/logs/file/{job_id:path}",
+    "/logs/file/{job_id:name}",
     responses={**text_answer("text/plain", "The log."), **problems(400, 404, 422, 503)},
 )
 async def simulation_log(
@@ -70,7 +70,7 @@ async def log_events(
     return EventStream(as_events(here.jobs, record.job_id, blocks, start), here.seats)
 
 
-@router.get("/logs-chunk/{job_id:path}", include_in_schema=False)
+@router.get("/logs-chunk/{job_id:name}", include_in_schema=False)
 async def log_chunk(
     job_id: str,
     here: Here,
@@ -86,7 +86,7 @@ async def log_chunk(
 
 
 @router.get(
-    "/logs/{job_id:path}",
+    "/logs/{job_id:name}",
     responses={**text_answer("text/plain", "The log."), **problems(400, 404, 422, 503)},
 )
 async def container_log(

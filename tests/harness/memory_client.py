@@ -1,0 +1,186 @@
+"""Jobs kept in memory, with the interface of `workers.client.JobsClient`: for what the HTTP side does by itself."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from serve_app.app import build_app
+from serve_app.services import Services
+from serve_app.settings import Settings
+from workers import job_files, names
+from workers.client import Health
+from workers.clock import now
+from workers.errors import Conflict, NotFound
+from workers.feed import ChangeFeed
+from workers.job_request import JobRequest
+from workers.layout import Layout
+from workers.records import JobRecord, State
+
+HOST: dict[str, Any] = {
+    "online": True,
+    "docker": True,
+    "docker_error": None,
+    "resources": {"cpus": 2.0, "gpus": 0.0, "memory": 8e9},
+    "used": {"cpus": 0, "gpus": 0, "memory": 0},
+    "gpu": [],
+    "node_id": "ab12",
+    "last_seen": 1.0,
+}
+
+
+class MemoryJobs:
+    """Keeps records and their folders; nothing ever runs unless a test says so with `change`."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.records: dict[str, JobRecord] = {}
+        self.feed = ChangeFeed()
+        #: Raised by every call, as by a client whose supervisor is away.
+        self.fault: Exception | None = None
+        #: A submission waits for this, so that a test can do something meanwhile.
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.answer_hosts: dict[str, Any] = {
+            "available_hosts": [{"name": "head", "host": "10.0.0.1", "running_jobs": 0, **HOST}],
+            "hosts": {"head": {"running": 0, "active_job_ids": [], "info": {}, **HOST}},
+        }
+
+    @property
+    def number(self) -> int:
+        return self.feed.number
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def add(self, **fields: Any) -> JobRecord:
+        """A job with its folder, as if it had been submitted."""
+        values = {"job_name": "a job", "image": "busybox", "submitted_at": now(), **fields}
+        record = JobRecord(job_id=values.pop("job_id", None) or names.new_job_id(), **values)
+        job_files.create(self.layout, record.job_id, "metadata:\n  lr: 1e-4\n", {})
+        self._put(record)
+        return record
+
+    def change(self, job_id: str, **fields: Any) -> JobRecord:
+        """Replace fields of a record."""
+        record = self.records[job_id].change(**fields)
+        self._put(record)
+        return record
+
+    def _put(self, record: JobRecord) -> None:
+        self.records[record.job_id] = record
+        self.feed.note(record.job_id)
+
+    def _check(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+
+    async def submit(self, request: JobRequest) -> JobRecord:
+        self._check()
+        await self.gate.wait()
+        return self.add(
+            job_name=request.job_name,
+            experiment_name=request.experiment_name,
+            run_name=request.run_name,
+            image=request.image,
+            config_path=request.config_path,
+            submitted_by=request.submitted_by,
+            target_host=request.target_host,
+        )
+
+    async def stop(self, job_id: str) -> JobRecord:
+        record = await self.get(job_id)
+        return record if record.terminal else self.change(job_id, state=State.CANCELED, finished_at=now())
+
+    async def requeue(self, job_id: str, submitted_by: str | None = None) -> JobRecord:
+        record = await self.get(job_id)
+        if not record.terminal:
+            raise Conflict(f"Job {job_id} has not ended", "job_active")
+        return self.add(job_name=record.job_name, submitted_by=submitted_by, requeued_from=job_id)
+
+    async def delete(self, job_id: str, force: bool) -> None:
+        record = await self.get(job_id)
+        if not record.terminal and not force:
+            raise Conflict(f"Job {job_id} has not ended", "job_active")
+        del self.records[job_id]
+        self.feed.note(job_id)
+
+    async def get(self, job_id: str) -> JobRecord:
+        self._check()
+        if job_id not in self.records:
+            raise NotFound(f"There is no job {job_id}", "job_not_found")
+        return self.records[job_id]
+
+    def known(self, job_id: str) -> JobRecord | None:
+        return self.records.get(job_id)
+
+    async def jobs(self) -> Sequence[JobRecord]:
+        self._check()
+        return sorted(self.records.values(), key=lambda r: (r.submitted_at, r.job_id), reverse=True)
+
+    async def queue(self) -> list[JobRecord]:
+        return [record for record in reversed(await self.jobs()) if record.state is State.QUEUED]
+
+    async def hosts(self) -> dict[str, Any]:
+        self._check()
+        return self.answer_hosts
+
+    async def health(self) -> Health:
+        self._check()
+        return Health(0.1, "c1", None)
+
+    async def wait_change(self, number: int, timeout_s: float) -> bool:
+        return await self.feed.wait(number, timeout_s)
+
+    async def changes(self, after: int) -> AsyncIterator[tuple[int, JobRecord | str]]:
+        number = after
+        while True:
+            await self.feed.wait(number, 10)
+            keys, number = self.feed.after(number), self.feed.number
+            for key in keys:
+                yield number, self.records.get(key) or key
+
+
+class Served:
+    """The HTTP app over jobs in memory, on a real socket; its files lie below `root`."""
+
+    def __init__(self, root: Path, **settings: Any) -> None:
+        self.settings = Settings.load({"shared_root": str(root), **settings})
+        self.layout = Layout(root)
+        self.jobs = MemoryJobs(self.layout)
+        self.services = Services(self.settings, self.jobs)
+        self.app: FastAPI = build_app(self.services)
+        self._exit = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.port = listening.getsockname()[1]
+        config = uvicorn.Config(self.app, log_level="error", lifespan="on")
+        config.load()
+        # The server's own loop only looks every 0.1 s whether it shall end, which many tests would wait for.
+        server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        await server.startup([listening])
+
+        async def end() -> None:
+            # What still streams is broken off, as when a process ends.
+            server.force_exit = True
+            await server.shutdown([listening])
+            await server.lifespan.shutdown()
+
+        self._exit.push_async_callback(end)
+        url = f"http://127.0.0.1:{self.port}"
+        # Loading certificates takes longer than most tests.
+        client = httpx.AsyncClient(base_url=url, timeout=60, verify=False)  # noqa: S501 - there is no TLS here
+        self.http = await self._exit.enter_async_context(client)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._exit.aclose()
