@@ -1,0 +1,194 @@
+"""Historical data: ranges of a site's documents, as they are or averaged, page by page."""
+
+import itertools
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from workers.errors import InvalidInput, OpevaError, Unavailable
+from workers.sites import buckets, instants
+from workers.sites.client import Document, MongoConnection
+from workers.sites.cursors import CollectionReader, Stamped
+from workers.sites.database import Site
+from workers.sites.documents import dump, dump_items
+from workers.sites.pages import Cursor, Position, Range
+from workers.sites.windows import Floors, Span
+
+logger = logging.getLogger(__name__)
+
+_BATCH: Final = 500
+_MINUTE: Final = 60.0
+
+
+@dataclass(frozen=True)
+class HistoryQuery:
+    """Which documents, and how many at most of each collection."""
+
+    range: Range
+    collections: tuple[str, ...] | None = None
+    limit: int | None = None
+    #: Where to go on, by collection; with any, only those collections are read.
+    cursors: tuple["Cursor", ...] = ()
+
+
+def query_of(
+    *,
+    from_ts: str | None,
+    until_ts: str | None,
+    minutes: int | None,
+    granularity_minutes: int | None,
+    limit: int | None,
+    cursors: tuple[str, ...],
+    collections: tuple[str, ...] | None,
+) -> HistoryQuery:
+    """A request's parameters, understood.
+
+    Raises:
+        InvalidInput: half a range, an inverted or empty one, none, or two; a stamp that can't be read; a cursor that is
+            not ours or that contradicts the other parameters.
+    """
+    if cursors:
+        return _continued(from_ts, until_ts, granularity_minutes, limit, cursors, collections)
+    start, stop = _range_of(from_ts, until_ts, minutes)
+    return HistoryQuery(Range(start, stop, granularity_minutes), collections, limit)
+
+
+def history(connection: MongoConnection, site: Site, query: HistoryQuery, floors: Floors) -> Iterator[bytes]:
+    """`{site, query, collections: {name: {items, next_cursor}}}` as JSON, in pieces of any size.
+
+    A collection that can't be read to its end has `error` and `code` beside what was read of it.
+
+    Raises:
+        NotFound: the site has no such collection. Raised by the call itself, before anything is read.
+    """
+    pages = {cursor.collection: cursor for cursor in query.cursors}
+    chosen = site.chosen(tuple(pages) or query.collections)
+    return _answer(connection, site, query, [pages.get(name) or Cursor(name, query.range) for name in chosen], floors)
+
+
+def _answer(
+    connection: MongoConnection, site: Site, query: HistoryQuery, pages: list[Cursor], floors: Floors
+) -> Iterator[bytes]:
+    asked = {
+        "from_ts": instants.iso(query.range.start),
+        "until_ts": instants.iso(query.range.stop),
+        "granularity_minutes": query.range.granularity_minutes,
+        "limit": query.limit,
+        "collections": [page.collection for page in pages],
+    }
+    yield b'{"site":' + dump(site.name) + b',"query":' + dump(asked) + b',"collections":{'
+    gone: OpevaError | None = None
+    for number, page in enumerate(pages):
+        yield (b"," if number else b"") + dump(page.collection) + b':{"items":['
+        end: dict[str, Any] = {"next_cursor": None}
+        try:
+            if gone is not None:
+                raise gone
+            with connection.errors(f"{page.collection} of site '{site.name}'"):
+                reader = CollectionReader(site.collection(page.collection), site.source_zone, floors)
+                separator = b""
+                for found in _page(reader, page, query.limit):
+                    if isinstance(found, Cursor):
+                        end["next_cursor"] = found.to_text()
+                    else:
+                        yield separator + dump_items(found)
+                        separator = b","
+        except OpevaError as error:
+            # The server is gone: no need to wait for it once for each collection that is left.
+            gone = error if error.code == "mongo_unavailable" else None
+            end |= {"error": error.detail, "code": error.code}
+        except Exception:
+            # Whatever a stored document does to its decoding, it must not cost the other collections.
+            logger.exception("%s of site %s can't be read", page.collection, site.name)
+            bad = Unavailable(f"A document in {page.collection} of site '{site.name}' can't be read")
+            end |= {"error": bad.detail, "code": "unreadable_document"}
+        yield b"]," + dump(end)[1:]
+    yield b"}}"
+
+
+def _page(reader: CollectionReader, page: Cursor, limit: int | None) -> Iterator[list[Document] | Cursor]:
+    """The documents of a page in lists, and then where the next page begins, if there is more."""
+    items: Iterator[tuple[Document, Stamped | float]]
+    items = _buckets(reader, page) if page.range.granularity_minutes else _documents(reader, page)
+    left = limit
+    last: Stamped | float = page.range.start
+    while batch := list(itertools.islice(items, _BATCH if left is None else min(_BATCH, left))):
+        yield [document for document, _ in batch]
+        last = batch[-1][1]
+        left = None if left is None else left - len(batch)
+    if left == 0 and next(items, None) is not None:
+        if isinstance(last, Stamped):
+            yield replace(page, after=Position.of(last))
+        else:
+            yield replace(page, range=replace(page.range, start=last))
+
+
+def _documents(reader: CollectionReader, page: Cursor) -> Iterator[tuple[Document, Stamped]]:
+    """Documents, each as what the next page would begin behind."""
+    after = page.after
+    start = page.range.start if after is None else after.instant
+    for item in reader.stamped(Span(start, page.range.stop)):
+        if after is None or item.instant > after.instant or after.is_before(Position.of(item)):
+            yield item.document, item
+
+
+def _buckets(reader: CollectionReader, page: Cursor) -> Iterator[tuple[Document, float]]:
+    """Buckets, each with the instant at which the next page would begin."""
+    within = page.range
+    width = (within.granularity_minutes or 1) * _MINUTE
+    for start, document in buckets.averaged(reader.stamped(Span(within.start, within.stop)), width):
+        yield document, start + width
+
+
+def _range_of(from_ts: str | None, until_ts: str | None, minutes: int | None) -> tuple[float, float]:
+    if minutes is not None:
+        if from_ts is not None or until_ts is not None:
+            raise InvalidInput("Give either minutes or from_ts and until_ts, not both", "invalid_range")
+        now = time.time()
+        return now - minutes * _MINUTE, now
+    if from_ts is None and until_ts is None:
+        raise InvalidInput("Give from_ts and until_ts, or minutes to count back from now", "invalid_range")
+    if from_ts is None or until_ts is None:
+        given, missing = ("from_ts", "until_ts") if until_ts is None else ("until_ts", "from_ts")
+        raise InvalidInput(f"{given} needs {missing} beside it: a range has two ends", "invalid_range")
+    start, stop = instants.parse_instant(from_ts, "from_ts"), instants.parse_instant(until_ts, "until_ts")
+    if start >= stop:
+        raise InvalidInput(
+            f"from_ts ({instants.iso(start)}) must be earlier than until_ts ({instants.iso(stop)})", "invalid_range"
+        )
+    return start, stop
+
+
+def _continued(
+    from_ts: str | None,
+    until_ts: str | None,
+    granularity_minutes: int | None,
+    limit: int | None,
+    cursors: tuple[str, ...],
+    collections: tuple[str, ...] | None,
+) -> HistoryQuery:
+    """The next page of one or more collections. What the first page was asked with may be repeated, not changed."""
+    pages = tuple(Cursor.from_text(text) for text in cursors)
+    first = pages[0].range
+    named = [page.collection for page in pages]
+    if len(set(named)) < len(named) or (collections and set(named) - set(collections)):
+        raise InvalidInput(
+            f"The cursors are of {', '.join(named)}: give one for each collection that you name", "invalid_cursor"
+        )
+    for page in pages:
+        stop = page.range.stop
+        granularity = page.range.granularity_minutes
+        if (
+            stop != first.stop
+            or granularity != first.granularity_minutes
+            or (until_ts is not None and instants.parse_instant(until_ts, "until_ts") != stop)
+            or (granularity_minutes is not None and granularity_minutes != granularity)
+        ):
+            raise InvalidInput(
+                "A cursor goes on with the range and granularity that it was made with", "invalid_cursor"
+            )
+    if from_ts is not None:
+        instants.parse_instant(from_ts, "from_ts")
+    return HistoryQuery(first, collections, limit, pages)
