@@ -16,16 +16,6 @@ from workers.runner import run_attempt
 
 #: What a worker machine's environment lacks; importing any of it is an error there.
 _ABSENT = ["workers", "serve_app", "deployments", "yaml", "pandas", "pyarrow", "pymongo", "fastapi", "starlette"]
-    "workers",
-    "serve_app",
-    "deployments",
-    "yaml",
-    "pandas",
-    "pyarrow",
-    "pymongo",
-    "fastapi",
-    "pydantic_settings",
-]
 
 _PROGRAM = """
 import asyncio, importlib.abc, json, pathlib, sys
