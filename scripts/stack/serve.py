@@ -14,6 +14,8 @@ from workers.clock import Deadline
 _DEPLOY_DEADLINE = 300.0
 #: Serve tries for ever to start a replica whose constructor fails; a broken application shall not take that long.
 _POLL = 0.25
+#: How long after its deployment the application may take to find its hosts and its database.
+_WELL_DEADLINE = 60.0
 
 
 class DeployError(RuntimeError):
@@ -73,6 +75,26 @@ class ServeDeployment:
             return requests.get(f"http://127.0.0.1:{self.plan.ports.api}/health", timeout=10).status_code == 200
         except requests.RequestException:
             return False
+
+    def ailing(self) -> str:
+        """What the deep health report says of the parts that are not well; empty if all are.
+
+        A fresh stack needs a moment to find its hosts, hence the patience.
+        """
+        deadline = Deadline(_WELL_DEADLINE)
+        while True:
+            try:
+                url = f"http://127.0.0.1:{self.plan.ports.api}/health"
+                answer = requests.get(url, params={"deep": "true"}, timeout=30)
+                # With tokens on, the report is for their holders: nothing is known here then.
+                if answer.status_code in (200, 401):
+                    return ""
+                report = answer.text
+            except requests.RequestException as error:
+                report = str(error)
+            if deadline.passed():
+                return report
+            time.sleep(_POLL)
 
     @property
     def _url(self) -> str:

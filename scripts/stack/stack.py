@@ -129,6 +129,8 @@ class Stack:
             self._remember(head=head, application=None)
             self.serve.deploy(config)
             self._remember(head=head, application=application)
+            if problem := self.serve.ailing():
+                say(f"The application runs, but something that it needs does not: {problem}")
 
     def _down(self) -> None:
         self.ray.stop()

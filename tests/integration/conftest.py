@@ -15,7 +15,7 @@ from scripts.stack import EmbeddedMongo, Stack
 from scripts.stack.plan import PROJECT
 from scripts.stack.worker_node import WorkerNode
 from tests.harness import images
-from tests.harness.api import Api
+from tests.harness.api import Api, eventually
 from tests.harness.session import SessionStack
 
 #: Whole minutes: the first test waits for Ray, and a stack is restarted in some.
@@ -58,6 +58,12 @@ def second_host(running: SessionStack) -> Iterator[WorkerNode]:
     subprocess.run([PROJECT / "scripts" / "setup.sh", "worker"], check=True, timeout=1800)
     with WorkerNode(running.stack, running.number, owner=os.getpid()) as host:
         host.load(images.busybox_image())
+        with Api(running.stack.api_url) as api:
+            eventually(
+                lambda: api.json("/hosts")["hosts"].get(host.name, {}),
+                lambda seen: seen.get("online") and seen.get("docker"),
+                what="the second host among the hosts",
+            )
         yield host
 
 
