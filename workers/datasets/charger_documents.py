@@ -7,7 +7,7 @@ underscores. Others keep a dict of chargers beside `electric_vehicles`, with SOC
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -44,6 +44,27 @@ class PlugReadings:
     arrival_soc: Floats
     departure_clock: Floats
     departure_at: Floats
+
+    def until(self, documents: int) -> "PlugReadings":
+        """What the first `documents` documents said."""
+        rows = self.document < documents
+        return replace(
+            self,
+            seen=self.seen[:documents],
+            **{name: getattr(self, name)[rows] for name in _ROW_FIELDS},
+        )
+
+
+_ROW_FIELDS: Final = (
+    "document",
+    "charger",
+    "car",
+    "soc",
+    "required_soc",
+    "arrival_soc",
+    "departure_clock",
+    "departure_at",
+)
 
 
 class PlugCollector:

@@ -63,12 +63,20 @@ class Readings:
     per_mwh: int
 
 
-def read_documents(
-    documents: Iterable[Document], source_zone: ZoneInfo | None, cars: CarNames, *, drop_generated: bool = False
-) -> Readings:
-    """The readings of documents in any order. Of two with one instant the later inserted wins: by `_id` where that
-    tells (ObjectIds, numbers), else the one that comes later."""
-    collector = _Collector(source_zone, cars, drop_generated)
+@dataclass(frozen=True)
+class Reading:
+    """How documents are read: the clock that they are stamped by (None: UTC), the names of cars, and whether documents
+    that the producer substituted are left out. Pickles, to travel to read tasks."""
+
+    source_zone: ZoneInfo | None
+    cars: CarNames
+    drop_generated: bool = False
+
+
+def read_documents(documents: Iterable[Document], reading: Reading, start_ms: int, end_ms: int) -> Readings:
+    """The readings of documents in any order, of instants in `[start_ms, end_ms)`. Of two with one instant the later
+    inserted wins: by `_id` where that tells (ObjectIds, numbers), else the one that comes later."""
+    collector = _Collector(reading, start_ms, end_ms)
     for batch in _batches(documents):
         collector.add(batch)
     return collector.finish()
@@ -81,10 +89,11 @@ def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 
 class _Collector:
-    def __init__(self, source_zone: ZoneInfo | None, cars: CarNames, drop_generated: bool) -> None:
-        self._zone = source_zone
-        self._drop_generated = drop_generated
-        self._plugs = PlugCollector(source_zone, cars)
+    def __init__(self, reading: Reading, start_ms: int, end_ms: int) -> None:
+        self._start, self._end = start_ms, end_ms
+        self._zone = reading.source_zone
+        self._drop_generated = reading.drop_generated
+        self._plugs = PlugCollector(reading.source_zone, reading.cars)
         self._rows = 0
         self._ids: list[Any] = []
         self._instants: list[Instants] = []
@@ -102,10 +111,11 @@ class _Collector:
             self._generated += len(batch) - len(kept)
             batch = kept
         instants, readable = _instants([document.get(TIMESTAMP) for document in batch], self._zone)
-        if not readable.all():
-            self._unstamped += int((~readable).sum())
-            batch = [document for document, good in zip(batch, readable, strict=True) if good]
-            instants = instants[readable]
+        self._unstamped += int((~readable).sum())
+        wanted = readable & (instants >= self._start) & (instants < self._end)
+        if not wanted.all():
+            batch = [document for document, good in zip(batch, wanted.tolist(), strict=True) if good]
+            instants = instants[wanted]
         if not batch:
             return
         self._instants.append(instants)
@@ -165,7 +175,7 @@ def _last_inserted(instants: Instants, order: Instants, ids: Sequence[Any]) -> I
         return order
     starts = np.flatnonzero(new)
     ends = np.append(starts[1:], len(order))
-    chosen = order[ends - 1].copy()
+    chosen = np.array(order[ends - 1], dtype=np.int64)
     for group in np.flatnonzero(ends - starts > 1):
         rows = order[starts[group] : ends[group]].tolist()
         keys = [ids[row] for row in rows]

@@ -1,0 +1,165 @@
+"""What a dataset will be: its time, its buildings, its files; decided once all windows are read."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from workers.datasets.clock_columns import LocalClock, steps_like_citylearn
+from workers.datasets.columns import MEASURED, Column
+from workers.datasets.devices import BuildingDevices
+from workers.datasets.grid import Grid
+from workers.datasets.manifest import MANIFEST_FILE
+from workers.datasets.request import DatasetRequest
+from workers.datasets.resample import held_bins
+from workers.datasets.site_schema import Selection, SiteSchema
+from workers.datasets.windows import WindowPartial, series_of
+from workers.datasets.writers import slug
+from workers.errors import InvalidInput, NotFound
+from workers.sites.instants import iso_of_milliseconds
+
+SCHEMA_FILE: Final = "schema.json"
+PRICING_FILE: Final = "pricing.csv"
+WEATHER_FILE: Final = "weather.csv"
+CARBON_FILE: Final = "carbon_intensity.csv"
+_FIXED_FILES: Final = (SCHEMA_FILE, MANIFEST_FILE, PRICING_FILE, WEATHER_FILE, CARBON_FILE)
+#: CityLearn needs two rows to see how far apart they are.
+_FEWEST_ROWS: Final = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a dataset will be: its time, its buildings with their collections, and each one's files."""
+
+    request: DatasetRequest
+    site: SiteSchema
+    zone: ZoneInfo
+    grid: Grid
+    buildings: dict[str, str]
+    energy_files: dict[str, str]
+    charger_files: dict[str, dict[str, str]]
+    warnings: list[str]
+
+    def default(self, column: Column) -> float:
+        return self.request.defaults.get(column.name, column.default)
+
+
+def make_plan(
+    request: DatasetRequest,
+    site: SiteSchema,
+    selection: Selection,
+    summaries: Mapping[str, Sequence[WindowPartial]],
+    start_ms: int,
+    end_ms: int,
+) -> Plan:
+    """The plan for `[start_ms, end_ms)` (the request's, or all there is), from each building's summaries.
+
+    Raises:
+        NotFound: there is nothing in that time, or in that time of a building that was selected by name.
+        InvalidInput: what remains is too short for CityLearn, or files would have one name.
+    """
+    warnings = list(selection.warnings)
+    asked = Grid.spanning(start_ms, end_ms, request.period_ms)
+    extents = {b: _extent(summaries.get(b, ()), asked) for b in selection.buildings}
+    buildings = {}
+    for building, collection in selection.buildings.items():
+        if extents[building] is not None:
+            buildings[building] = collection
+            continue
+        sentence = f"Building {building!r} of the site {request.site!r} has no readings {_time(asked)}"
+        if selection.by_name:
+            raise NotFound(sentence, "no_documents")
+        warnings.append(f"{sentence}: it is left out")
+    if not buildings:
+        raise NotFound(f"The site {request.site!r} has no readings {_time(asked)}", "no_documents")
+    zone = ZoneInfo(request.time_zone or site.time_zone)
+    bounds = {building: extent for building, extent in extents.items() if extent is not None}
+    grid = _steady_start(_common(asked, bounds, warnings), zone, warnings)
+    if grid.bins < _FEWEST_ROWS:
+        raise InvalidInput(
+            f"Only {grid.bins} step of {request.period} minutes is left {_time(grid)}; CityLearn needs {_FEWEST_ROWS}",
+            "window_too_short",
+        )
+    chargers = {b: _chargers(b, site, summaries[b]) for b in buildings}
+    energy_files, charger_files = _file_names(buildings, chargers)
+    return Plan(request, site, zone, grid, buildings, energy_files, charger_files, warnings)
+
+
+def _time(grid: Grid) -> str:
+    return f"from {iso_of_milliseconds(grid.start_ms)} until {iso_of_milliseconds(grid.end_ms)}"
+
+
+def _extent(summaries: Sequence[WindowPartial], asked: Grid) -> tuple[int, int] | None:
+    """The first and the last bin within `asked` that a building's readings stand for; None without any."""
+    held = []
+    for name in (*MEASURED, None):
+        partials = [s.plugs.presence for s in summaries if s.plugs] if name is None else series_of(summaries, name)
+        if partials:
+            first, last = held_bins(partials, asked.period_ms)
+            if first < asked.end and last >= asked.first:
+                held.append((first, min(last, asked.end - 1)))
+    return (min(first for first, _ in held), max(last for _, last in held)) if held else None
+
+
+def _common(asked: Grid, extents: Mapping[str, tuple[int, int]], warnings: list[str]) -> Grid:
+    """The part of `asked` that all buildings have readings of, said where it is smaller."""
+    latest = max(extents, key=lambda b: extents[b][0])
+    earliest = min(extents, key=lambda b: extents[b][1])
+    first, last = extents[latest][0], extents[earliest][1]
+    grid = asked.clipped(first, last + 1)
+    if not grid.bins:
+        raise NotFound(
+            f"Buildings {latest!r} and {earliest!r} have no time in common: the first begins at"
+            f" {iso_of_milliseconds(first * asked.period_ms)}, the other ends at"
+            f" {iso_of_milliseconds((last + 1) * asked.period_ms)}",
+            "no_documents",
+        )
+    if grid.first > asked.first:
+        warnings.append(f"The dataset begins at {iso_of_milliseconds(grid.start_ms)}, with building {latest!r}")
+    if grid.end < asked.end:
+        warnings.append(f"The dataset ends at {iso_of_milliseconds(grid.end_ms)}, with building {earliest!r}")
+    return grid
+
+
+def _steady_start(grid: Grid, zone: ZoneInfo, warnings: list[str]) -> Grid:
+    """`grid` without a first bin that the clock changes after: CityLearn would take that for the step."""
+    while grid.bins >= _FEWEST_ROWS:
+        start = grid.clipped(grid.first, grid.first + _FEWEST_ROWS)
+        if steps_like_citylearn(LocalClock.of(start, zone), grid.minutes):
+            break
+        grid = grid.clipped(grid.first + 1, grid.end)
+        warnings.append(
+            f"The dataset begins one step later, at {iso_of_milliseconds(grid.start_ms)}: the clock of {zone.key}"
+            " changes after the first step, and CityLearn would take that for the step's length"
+        )
+    return grid
+
+
+def _chargers(building: str, site: SiteSchema, summaries: Sequence[WindowPartial]) -> list[str]:
+    """All chargers of a building: those that documents name and those that the site's schema has."""
+    definition = site.buildings.get(building)
+    described = BuildingDevices(building, definition, []).chargers if isinstance(definition, Mapping) else {}
+    return sorted({*described, *(charger for s in summaries if s.plugs for charger in s.plugs.chargers)})
+
+
+def _file_names(
+    buildings: Mapping[str, str], chargers: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    energy = {building: f"{slug(collection)}.csv" for building, collection in buildings.items()}
+    shared = Counter(slug(charger) for ids in chargers.values() for charger in set(ids))
+    files: dict[str, dict[str, str]] = {}
+    for building, ids in chargers.items():
+        files[building] = {}
+        for charger in ids:
+            name = slug(charger)
+            of_one = name and (shared[name] == 1 or len({b for b in chargers if charger in chargers[b]}) == 1)
+            files[building][charger] = f"{name}.csv" if of_one else f"{slug(building)}_{name}.csv"
+    owners: dict[str, str] = dict.fromkeys(_FIXED_FILES, "the dataset's own file")
+    named = [(file, f"building {b!r}") for b, file in energy.items()]
+    named += [(file, f"charger {c!r} of building {b!r}") for b, of in files.items() for c, file in of.items()]
+    for file, owner in named:
+        if file in owners:
+            raise InvalidInput(f"{owners[file]} and {owner} would both be the file {file}", "file_name_collision")
+        owners[file] = owner
+    return energy, files
