@@ -110,7 +110,6 @@ def _answer(
 
 def _page(reader: CollectionReader, page: Cursor, limit: int | None) -> Iterator[list[Document] | Cursor]:
     """The documents of a page in lists, and then where the next page begins, if there is more."""
-    items: Iterator[tuple[Document, Stamped | float]]
     items = _buckets(reader, page) if page.range.granularity_minutes else _documents(reader, page)
     left = limit
     last: Stamped | float = page.range.start
@@ -125,7 +124,7 @@ def _page(reader: CollectionReader, page: Cursor, limit: int | None) -> Iterator
             yield replace(page, range=replace(page.range, start=last))
 
 
-def _documents(reader: CollectionReader, page: Cursor) -> Iterator[tuple[Document, Stamped]]:
+def _documents(reader: CollectionReader, page: Cursor) -> Iterator[tuple[Document, Stamped | float]]:
     """Documents, each as what the next page would begin behind."""
     after = page.after
     start = page.range.start if after is None else after.instant
@@ -134,7 +133,7 @@ def _documents(reader: CollectionReader, page: Cursor) -> Iterator[tuple[Documen
             yield item.document, item
 
 
-def _buckets(reader: CollectionReader, page: Cursor) -> Iterator[tuple[Document, float]]:
+def _buckets(reader: CollectionReader, page: Cursor) -> Iterator[tuple[Document, Stamped | float]]:
     """Buckets, each with the instant at which the next page would begin."""
     within = page.range
     width = (within.granularity_minutes or 1) * _MINUTE

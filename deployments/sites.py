@@ -1,0 +1,105 @@
+"""The sites of MongoDB as a Serve deployment: one client per process, reads that stream.
+
+Short answers come through Serve; documents come through a pipe (`deployments.pipe`), which a slow client holds back.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+import ray
+from ray import serve
+from ray.serve import Application
+
+from deployments.pipe import PipeServer, Ticket
+from workers import names
+from workers.sites.client import MongoConnection
+from workers.sites.database import Sites
+from workers.sites.history import HistoryQuery, history
+from workers.sites.options import SitesOptions
+from workers.sites.schemas import Schemas
+from workers.sites.streams import RealTimeQuery, blocks, real_time
+from workers.sites.windows import Floors
+
+T = TypeVar("T")
+
+#: Calls that wait for MongoDB at once; with it down each holds its thread until the timeout.
+_THREADS: Final = 64
+
+
+class SitesReplica:
+    """What a replica does. Every method raises Unavailable where MongoDB does not answer."""
+
+    def __init__(self, options: dict[str, Any], host: str | None = None) -> None:
+        self._options = SitesOptions.from_dict(options)
+        self._connection = MongoConnection(self._options)
+        self._sites = Sites(self._connection)
+        self._schemas = Schemas(self._sites)
+        self._floors = Floors()
+        self._threads = ThreadPoolExecutor(_THREADS, "sites")
+        node = host or ray.util.get_node_ip_address()
+        self._pipes = PipeServer(node, self._options.max_streams, self._options.stall_timeout_s)
+
+    async def ping(self) -> dict[str, Any]:
+        """`{ok, latency_ms, error}`; raises nothing of ours."""
+        return await self._run(self._connection.ping)
+
+    async def names(self) -> list[str]:
+        """The sites that may be read, sorted."""
+        return await self._run(self._sites.names)
+
+    async def schema(self, site: str) -> dict[str, Any]:
+        """Raises NotFound without a site or a schema."""
+        return await self._run(self._schemas.read, site)
+
+    async def create_schema(self, site: str, schema: dict[str, Any]) -> list[str]:
+        """Warnings. Raises Conflict if there is one already, InvalidInput or TooLarge if MongoDB can't hold it."""
+        return await self._run(self._schemas.create, site, schema)
+
+    async def update_schema(self, site: str, schema: dict[str, Any]) -> list[str]:
+        """Warnings. Raises NotFound if there is none, InvalidInput or TooLarge if MongoDB can't hold it."""
+        return await self._run(self._schemas.update, site, schema)
+
+    async def open_real_time(self, site: str, query: RealTimeQuery) -> Ticket:
+        """Where the stream can be fetched. Raises NotFound without the site or a collection that the query names."""
+
+        def opened() -> Ticket:
+            stream = real_time(self._connection, self._sites.open(site), query, self._floors)
+            return self._pipes.offer(blocks(stream))
+
+        return await self._run(opened)
+
+    async def open_history(self, site: str, query: HistoryQuery) -> Ticket:
+        """Where the answer can be fetched. Raises NotFound without the site or a collection that the query names."""
+
+        def opened() -> Ticket:
+            stream = history(self._connection, self._sites.open(site), query, self._floors)
+            return self._pipes.offer(blocks(stream))
+
+        return await self._run(opened)
+
+    async def _run(self, work: Callable[..., T], *args: Any) -> T:
+        """In a thread: pymongo waits. It goes on to its end if the caller goes away, so a write is never half done."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+
+    def __del__(self) -> None:
+        pipes = getattr(self, "_pipes", None)
+        if pipes is not None:
+            pipes.close()
+
+
+_deployment = serve.deployment(
+    name="sites",
+    health_check_period_s=1,
+    # Calls are short, but with MongoDB down each lasts until its timeout.
+    max_ongoing_requests=500,
+    # No CPU, so that jobs which hold all of them can't keep a replica from coming back; and only where the package is.
+    ray_actor_options={"num_cpus": 0, "resources": {names.RESOURCE_PACKAGE: 0.001}},
+)
+
+
+def application(options: SitesOptions) -> Application:
+    """The deployment, for the API to be bound with; its handle there makes a `SitesClient`."""
+    deployment: serve.Deployment = _deployment(SitesReplica)
+    return deployment.bind(options.to_dict())
