@@ -7,8 +7,9 @@ from ray import serve
 from ray.serve import Application
 from starlette.types import ASGIApp
 
-#: Makes a replica's app from plain data. A function of a module, so that it travels by name.
-AppBuilder = Callable[[dict[str, Any]], ASGIApp]
+#: Makes a replica's app from plain data and the handle of the sites deployment. A function of a module, so that it
+#: travels by name.
+AppBuilder = Callable[[dict[str, Any], Any], ASGIApp]
 
 
 @serve.deployment(
@@ -28,15 +29,16 @@ AppBuilder = Callable[[dict[str, Any]], ASGIApp]
 class Api:
     """A replica: the app is built here, after the constructor, since an app can't be pickled."""
 
-    def __init__(self, build_app: AppBuilder, settings: dict[str, Any]) -> None:
+    def __init__(self, build_app: AppBuilder, settings: dict[str, Any], sites: Any) -> None:
         self._build_app = build_app
         self._settings = settings
+        self._sites = sites
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
-        return self._build_app(self._settings)
+        return self._build_app(self._settings, self._sites)
 
 
-def application(build_app: AppBuilder, settings: dict[str, Any]) -> Application:
-    """The Serve application of the API: `build_app` is called with `settings` on each replica."""
+def application(build_app: AppBuilder, settings: dict[str, Any], sites: Application) -> Application:
+    """The Serve application of the API, over the sites deployment; `build_app` is called on each replica."""
     deployment: serve.Deployment = Api
-    return deployment.bind(build_app, settings)
+    return deployment.bind(build_app, settings, sites)

@@ -11,13 +11,15 @@ from ray.serve import Application
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from deployments import api
+from deployments import api, sites
+from deployments.sites_client import SitesClient
 from serve_app import docs, errors
 from serve_app.auth import BearerAuth, TokenFile
 from serve_app.head import HeadAsGet
 from serve_app.http import JSONAnswer
 from serve_app.limits import BodyLimit
 from serve_app.routers import configs, health, hosts, job_files, jobs, logs
+from serve_app.routers import sites as site_routes
 from serve_app.services import Services
 from serve_app.settings import Settings
 from serve_app.timing import ServerTiming
@@ -42,13 +44,14 @@ def build(args: dict[str, str]) -> Application:
         ValueError: a setting is not acceptable.
     """
     settings = Settings.load(args)
-    return api.application(replica_app, settings.to_dict())
+    return api.application(replica_app, settings.to_dict(), sites.application(settings.sites_options()))
 
 
-def replica_app(settings: dict[str, Any]) -> FastAPI:
-    """The HTTP app of a replica, from `Settings.to_dict`."""
+def replica_app(settings: dict[str, Any], sites_handle: Any) -> FastAPI:
+    """The HTTP app of a replica, from `Settings.to_dict` and the handle of the sites deployment."""
     validated = Settings.from_dict(settings)
-    return build_app(Services(validated, JobsClient(validated.jobs_options())))
+    jobs_client = JobsClient(validated.jobs_options())
+    return build_app(Services(validated, jobs_client, SitesClient(sites_handle, validated.sites_options())))
 
 
 def build_app(services: Services) -> FastAPI:
@@ -78,7 +81,7 @@ def build_app(services: Services) -> FastAPI:
     app.state.services = services
     errors.install(app)
     docs.install(app)
-    for module in (health, hosts, jobs, job_files, logs, configs):
+    for module in (health, hosts, jobs, job_files, logs, configs, site_routes):
         app.include_router(module.router)
 
     @app.get("/", include_in_schema=False)

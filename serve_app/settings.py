@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from workers.options import Options
+from workers.sites.options import SitesOptions
 
 logger = logging.getLogger(__name__)
 
@@ -194,8 +195,18 @@ class Settings(BaseSettings):
     mongo_uri: Annotated[SecretStr | None, BeforeValidator(_blank_is_none)] = Field(
         None, description="Where the sites' MongoDB is; routes of sites answer 503 if not set."
     )
-    mongo_timeout_s: Seconds = Field(5.0, description="Choosing a server and connecting to it, in seconds.")
-    mongo_read_timeout_s: Seconds = Field(30.0, description="One answer of MongoDB, in seconds.")
+    mongo_timeout_s: Seconds = Field(
+        SitesOptions.timeout_s, description="Choosing a server, connecting, and each short command, in seconds."
+    )
+    mongo_read_timeout_s: Seconds = Field(
+        SitesOptions.read_timeout_s, description="One answer of MongoDB to a read of documents, in seconds."
+    )
+    site_stall_timeout_s: Seconds = Field(
+        SitesOptions.stall_timeout_s, description="How long a stream waits for a client that takes nothing, in seconds."
+    )
+    site_max_streams: int = Field(
+        SitesOptions.max_streams, ge=1, description="Most streams of documents at once; then 503."
+    )
 
     # Datasets
     dataset_upload_bytes: Bytes = Field(2 << 30, description="Largest uploaded archive of a dataset, in bytes.")
@@ -258,6 +269,16 @@ class Settings(BaseSettings):
         data["default_image"] = self.image
         data["host_shared_root"] = self.host_shared_root or self.shared_root
         return Options.from_dict(data)
+
+    def sites_options(self) -> SitesOptions:
+        """What the reading of sites needs of it."""
+        return SitesOptions(
+            mongo_uri=None if self.mongo_uri is None else self.mongo_uri.get_secret_value(),
+            timeout_s=self.mongo_timeout_s,
+            read_timeout_s=self.mongo_read_timeout_s,
+            stall_timeout_s=self.site_stall_timeout_s,
+            max_streams=self.site_max_streams,
+        )
 
 
 def _hint(name: str, prefix: str = "") -> str:

@@ -92,7 +92,10 @@ def _write_and_read(folder: Path, replica: str) -> None:
 async def _mongo(here: Services) -> dict[str, Any]:
     if here.settings.mongo_uri is None:
         return {"status": "not_configured"}
-    return {}
+    told = await here.sites.ping()
+    if not told["ok"]:
+        raise Unavailable(told["error"])
+    return {"ping_ms": told["latency_ms"]}
 
 
 def _host(name: str, host: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from deployments.sites_client import SitesClient
 from serve_app.app import build_app
 from serve_app.services import Services
 from serve_app.settings import Settings
@@ -155,7 +156,7 @@ class Served:
         self.settings = Settings.load({"shared_root": str(root), **settings})
         self.layout = Layout(root)
         self.jobs = MemoryJobs(self.layout)
-        self.services = Services(self.settings, self.jobs)
+        self.services = Services(self.settings, self.jobs, SitesClient(None, self.settings.sites_options()))
         self.app: FastAPI = build_app(self.services)
         self._exit = contextlib.AsyncExitStack()
 

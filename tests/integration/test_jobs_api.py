@@ -1,4 +1,8 @@
-"""Jobs from submission to deletion, through the API of a real stack and in real containers."""
+"""Jobs from submission to deletion, through the API of a real stack and in real containers.
+
+Requests go to two replicas in turn, each with a copy of the records: what one has answered, the other may know a moment
+later. So a test waits for what it expects to see.
+"""
 
 import itertools
 import json
@@ -43,9 +47,9 @@ def test_a_job_runs_its_snapshot_and_tells_how_it_went(api: Api) -> None:
     snapshot = api.get(f"/job-resolved-config/{job}").text
     assert "experiment_name: tests" in snapshot
     assert api.get(f"/logs/{job}").text == snapshot
-    (row,) = api.json("/jobs", q=job, status="failed", submitted_by="ana")
+    (row,) = eventually(lambda: api.json("/jobs", q=job, status="failed", submitted_by="ana"))
     assert (row["job_info"]["job_name"], row["job_info"]["experiment_name"]) == ("Édifício 1/ß", "tests")
-    assert api.json(f"/job-info/{job}")["container_id"] == status["container_id"]
+    eventually(lambda: api.json(f"/job-info/{job}")["container_id"], lambda seen: seen == status["container_id"])
 
 
 def test_progress_result_and_run_are_what_the_container_wrote(api: Api, stack: Stack) -> None:
@@ -59,13 +63,13 @@ def test_progress_result_and_run_are_what_the_container_wrote(api: Api, stack: S
     seen = eventually(lambda: api.json(f"/progress/{job}"), lambda answer: answer["percent"] == 50)
     assert (seen["progress_pct"], seen["reward"]) == (50, None)
     assert api.json(f"/result/{job}")["status"] == "pending"
-    info = eventually(lambda: api.json(f"/job-info/{job}"), lambda told: told.get("mlflow_run_id") == "r1")
-    assert info["status"] == "running"
+    info = eventually(lambda: api.json(f"/job-info/{job}"), lambda told: told["status"] == "running")
+    assert info["mlflow_run_id"] == "r1"
     assert eventually(lambda: api.get(f"/file-logs/{job}").text) == "own\n"
     (stack.layout.results(job) / "go").touch()
     jobs.wait_for(api, job, "finished")
     assert api.json(f"/result/{job}") == {"District": {"carbon": 0.5}}
-    assert api.json(f"/progress/{job}")["percent"] == 100
+    eventually(lambda: api.json(f"/progress/{job}")["percent"], lambda percent: percent == 100)
 
 
 def test_what_waits_is_listed_in_order_and_none_of_many_is_lost_or_ever_starts_once_stopped(
@@ -81,9 +85,10 @@ def test_what_waits_is_listed_in_order_and_none_of_many_is_lost_or_ever_starts_o
     waiting = eventually(lambda: api.json("/queue"), lambda queue: {entry["job_id"] for entry in queue} == set(made))
     assert [entry["position"] for entry in waiting] == list(range(1, 51))
     assert [entry["since"] for entry in waiting] == sorted(entry["since"] for entry in waiting)
-    assert jobs.status(api, waiting[6]["job_id"])["queue_position"] == 7
-    listed = api.json("/jobs", q="many ", status="queued")
-    assert sorted(row["job_id"] for row in listed) == sorted(made)
+    eventually(lambda: jobs.status(api, waiting[6]["job_id"])["queue_position"], lambda place: place == 7)
+    eventually(
+        lambda: api.json("/jobs", q="many ", status="queued"), lambda rows: {row["job_id"] for row in rows} == set(made)
+    )
     eventually(stack.layout.job_track.read_text, lambda track: all(job in track for job in made), what="their tracking")
     with ThreadPoolExecutor(10) as threads:
         stopped = list(threads.map(lambda job: _post(stack, f"/stop/{job}"), made))
@@ -93,8 +98,8 @@ def test_what_waits_is_listed_in_order_and_none_of_many_is_lost_or_ever_starts_o
     # Room is there again: another job gets it, none of those that were stopped.
     jobs.run(api, resources=EVERYTHING)
     for job in made:
-        status = jobs.status(api, job)
-        assert (status["status"], status["reason"], status["started_at"]) == ("canceled", "user_stop", None)
+        status = jobs.wait_for(api, job, "canceled")
+        assert (status["reason"], status["started_at"]) == ("user_stop", None)
         assert api.get(f"/logs/{job}").text == ""
 
 
@@ -156,16 +161,21 @@ def test_a_deleted_job_leaves_nothing_and_an_active_one_must_be_forced(api: Api,
     job = jobs.submit(api, f"mkdir -m 700 /data/jobs/*/results/mine; echo up; {jobs.SLEEP}")
     eventually(lambda: api.get(f"/logs/{job}").text)
     assert api.delete(f"/job/{job}").status_code == 409
-    assert jobs.status(api, job)["status"] == "running"
+    jobs.wait_for(api, job, "running")
     assert api.delete(f"/job/{job}", params={"force": True}).status_code == 200
     for path in (f"/status/{job}", f"/logs/{job}", f"/result/{job}", f"/job-info/{job}"):
-        assert api.get(path).status_code == 404
-    assert api.delete(f"/job/{job}").status_code == 404
+        _refused(api, "GET", path)
+    _refused(api, "DELETE", f"/job/{job}")
     assert jobs.container_of(job) is None
     assert not stack.layout.job(job).exists()
     assert not stack.layout.record_folder(job).exists()
-    assert job not in {row["job_id"] for row in api.json("/jobs")}
+    eventually(lambda: api.json("/jobs", q=job), lambda rows: rows == [])
     eventually(lambda: job not in stack.layout.job_track.read_text(), what="the job's absence from job_track.json")
+
+
+def _refused(api: Api, method: str, path: str) -> None:
+    """Wait until both replicas know that the job is gone."""
+    eventually(lambda: api.request(method, path).status_code, lambda code: code == 404, what=f"404 of {path}")
 
 
 def test_changes_of_a_job_are_streamed_in_their_order(api: Api, stack: Stack) -> None:
