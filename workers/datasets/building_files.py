@@ -9,6 +9,7 @@ import numpy as np
 
 from workers.datasets.arrays import Floats
 from workers.datasets.charger_file import charger_file
+from workers.datasets.citylearn_limits import limit
 from workers.datasets.citylearn_schema import BuildingParts
 from workers.datasets.clock_columns import LocalClock
 from workers.datasets.columns import (
@@ -17,8 +18,6 @@ from workers.datasets.columns import (
     CHARGER_ARRIVAL_SOC,
     CHARGER_REQUIRED_SOC,
     CLOCK_COLUMNS,
-    COOLING,
-    HEATING,
     PRICE,
     REQUIRED_SOC,
     SOLAR,
@@ -73,9 +72,9 @@ def complete_building(plan: Plan, building: str, partials: Sequence[WindowPartia
         values[column.name] = filled.values
         reports[column.name] = ColumnReport(series.readings, unusable[column.name], int(series.scaled.sum()), filled)
         warnings += reports[column.name].warnings(where, column.name, plan.default(column))
-    both = _one_of_two(values)
-    if both:
-        warnings.append(f"{where}: {both} bins had cooling and heating; CityLearn takes the larger alone")
+    limited = limit(values)
+    values = limited.values
+    warnings += limited.warnings(where)
     columns = {name: column_text(getattr(clock, name)) for name in CLOCK_COLUMNS}
     columns.update({name: column_text(column) for name, column in values.items()})
     files = {plan.energy_files[building]: csv_bytes(columns)}
@@ -103,7 +102,7 @@ def complete_building(plan: Plan, building: str, partials: Sequence[WindowPartia
             "documents_without_timestamp": sum(p.unstamped for p in partials),
             "generated_documents_left_out": sum(p.generated for p in partials),
             "duplicate_documents": sum(p.duplicates for p in partials),
-            "bins_with_cooling_and_heating": both,
+            **limited.report(),
             "sessions": sessions,
             "columns": {name: report.to_dict(grid) for name, report in reports.items()},
         },
@@ -119,15 +118,6 @@ def _merged(partials: Sequence[WindowPartial], column: Column, grid: Grid) -> Se
     """A column as measured; None where the grid has nothing of it."""
     series = merge(series_of(partials, column.name), column.kind, grid)
     return None if np.isnan(series.values).all() else series
-
-
-def _one_of_two(values: dict[str, Floats]) -> int:
-    """Leave the larger of cooling and heating in each bin; how many bins had both."""
-    cooling, heating = values[COOLING.name], values[HEATING.name]
-    both = (cooling != 0) & (heating != 0)
-    values[COOLING.name] = np.where(both & (cooling < heating), 0.0, cooling)
-    values[HEATING.name] = np.where(both & (cooling >= heating), 0.0, heating)
-    return int(both.sum())
 
 
 def _say_documents(where: str, partials: Sequence[WindowPartial], warnings: list[str]) -> None:

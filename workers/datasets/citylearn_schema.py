@@ -21,7 +21,7 @@ from workers.datasets.devices import (
     car_definition,
     charger_attributes,
 )
-from workers.datasets.grid import MINUTE_MS, Grid
+from workers.datasets.grid import HOUR_MS, Grid
 from workers.datasets.numbers import number
 from workers.datasets.site_schema import SiteSchema
 from workers.datasets.users import dataset_name
@@ -39,6 +39,8 @@ _DERIVED: Final = (
     "buildings",
     "electric_vehicles_def",
 )
+#: What a device's efficiency is at least: heaters' begins at 0.9, heat pumps give more than they take.
+_LEAST_EFFICIENCY: Final = 0.9
 _TRUE_WORDS: Final = {"true", "1", "yes", "on"}
 
 
@@ -250,14 +252,27 @@ def _building(
     if pv is not None:
         entry["pv"] = {"type": PV_TYPE, "autosize": False, "attributes": pv}
     for name, (kind, demand) in DEMAND_DEVICES.items():
-        if parts.most_demand_kwh.get(demand, 0.0) > 0 and name not in entry:
+        needed_kw = parts.most_demand_kwh.get(demand, 0.0) / _hours(grid)
+        if needed_kw > 0 and not _serves(entry.get(name), needed_kw):
             entry[name] = {"type": kind, "autosize": True, "attributes": {}}
-            warnings.append(f"{where} has a {demand} and no {name}: it got one that is large enough")
+            warnings.append(f"{where} has a {demand} and no {name} for {needed_kw:.3g} kW: it got one large enough")
     if parts.charger_files:
         entry["chargers"] = {
             charger: _charger(charger, file, devices, where, warnings) for charger, file in parts.charger_files.items()
         }
     return entry
+
+
+def _hours(grid: Grid) -> float:
+    return grid.period_ms / HOUR_MS
+
+
+def _serves(device: Mapping[str, Any] | None, needed_kw: float) -> bool:
+    """Whether a device serves a demand; CityLearn stops at one that it can't."""
+    if device is None:
+        return False
+    power = number(_mapping(device.get("attributes")).get("nominal_power"))
+    return device.get("autosize") is True or power * _LEAST_EFFICIENCY >= needed_kw
 
 
 def _panels(
@@ -266,10 +281,9 @@ def _panels(
     """The column is kWh of the whole array, whatever its size: `absolute`."""
     if pv is None and parts.most_solar_kwh <= 0:
         return None
-    hours = grid.period_ms / (60 * MINUTE_MS)
     power = number((pv or {}).get("nominal_power"))
     if not power > 0:
-        power = round(parts.most_solar_kwh / hours, 3)
+        power = round(parts.most_solar_kwh / _hours(grid), 3)
         warnings.append(f"{where}: the size of its PV is not known; {power} kW is the most that it gave")
     return {"nominal_power": power, "generation_mode": "absolute"}
 

@@ -25,6 +25,8 @@ class Column:
 
 CLOCK_COLUMNS: Final = ("month", "hour", "minutes", "day_type", "daylight_savings_status")
 
+LOAD: Final = Column("non_shiftable_load", Kind.ENERGY, 0.0)
+DHW: Final = Column("dhw_demand", Kind.ENERGY, 0.0)
 COOLING: Final = Column("cooling_demand", Kind.ENERGY, 0.0)
 HEATING: Final = Column("heating_demand", Kind.ENERGY, 0.0)
 SOLAR: Final = Column("solar_generation", Kind.ENERGY, 0.0)
@@ -33,8 +35,8 @@ BUILDING_COLUMNS: Final = (
     Column("indoor_dry_bulb_temperature", Kind.INTENSIVE, 20.0),
     Column("average_unmet_cooling_setpoint_difference", Kind.INTENSIVE, 0.0),
     Column("indoor_relative_humidity", Kind.INTENSIVE, 50.0),
-    Column("non_shiftable_load", Kind.ENERGY, 0.0),
-    Column("dhw_demand", Kind.ENERGY, 0.0),
+    LOAD,
+    DHW,
     COOLING,
     HEATING,
     SOLAR,

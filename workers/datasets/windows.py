@@ -69,7 +69,7 @@ def read_window(
         per_mwh=readings.per_mwh,
         unusable=readings.unusable,
         series=series,
-        plugs=reduce_plugs(readings.instants, readings.plugs.until(len(stamps)), period_ms),
+        plugs=reduce_plugs(stamps, readings.plugs.until(len(stamps)), period_ms),
     )
 
 
