@@ -31,7 +31,7 @@ has_image() {
 
 # Names and contents of all that the image is made of.
 inputs_hash() {
-  find simulator scripts/build-image.sh -type f ! -path '*/__pycache__/*' ! -name '*.in' -print0 |
+  find simulator scripts/build-image.sh -type f ! -path '*/__pycache__/*' ! -name '*.in' ! -name '*.md' -print0 |
     LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1
 }
 

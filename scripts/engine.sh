@@ -28,10 +28,11 @@ answers() {
   command -v docker >/dev/null && timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1
 }
 
-wait_until_answers() { # seconds
+wait_until_answers() { # seconds, pid of a dockerd without which there is nothing to wait for
   local deadline=$((SECONDS + $1))
   until answers; do
     [ "$SECONDS" -lt "$deadline" ] || return 1
+    [ -z "${2:-}" ] || kill -0 "$2" 2>/dev/null || return 1
     sleep 0.5
   done
 }
@@ -92,8 +93,7 @@ start_dockerd() {
   rm -f "$PID_FILE"
   PATH=$PATH:/usr/sbin:/sbin setsid dockerd --pidfile="$(realpath "$PID_FILE")" --config-file="$(realpath "$CONFIG")" \
     </dev/null >>"$LOG" 2>&1 9>&- &
-  wait_until_answers "$START_DEADLINE_S" ||
-    fail "dockerd does not answer after $START_DEADLINE_S s: $(tail -n 1 "$LOG") (see $LOG)"
+  wait_until_answers "$START_DEADLINE_S" $! || fail "dockerd does not start: $(tail -n 1 "$LOG") (see $LOG)"
   say "dockerd runs with pid $(our_dockerd) (log: $LOG)"
 }
 

@@ -53,7 +53,11 @@ class Progress:
                 self.percent,
             )
         if time.monotonic() - self._written_at >= _WRITE_EVERY_S:
-            self.write("running")
+            try:
+                self.write("running")
+            except OSError as error:
+                # A full or lagging storage costs followers an update, not the run.
+                log.warning("The progress can't be written: %s", error)
 
     def write(self, status: str, **extra: Any) -> None:
         """Write the file now, with `status` and the fields of `extra`."""

@@ -12,6 +12,9 @@ from scripts.demo_dataset import make_demo_dataset
 from tests.simulator.conftest import SimulatorImage
 
 CACHE = Path(os.environ.get("OPEVA_RUN_DIR", ".run")) / "cache"
+#: The first test of a fresh machine builds the image.
+pytestmark = pytest.mark.timeout(1200)
+
 #: A month: what the example configs need at least.
 DAYS = 31
 CONFIGS = sorted(Path("configs").glob("*.yaml"))

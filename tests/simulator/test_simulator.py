@@ -13,6 +13,9 @@ from docker.models.containers import Container
 from tests.simulator.conftest import RUN_DEADLINE_S, Outcome, SimulatorImage, outcome
 from tests.simulator.tiny_dataset import BUILDING, PLUGGED_IN, ROWS
 
+#: The first test of a fresh machine builds the image.
+pytestmark = pytest.mark.timeout(1200)
+
 #: From one row to the next.
 STEPS = ROWS - 1
 #: A step is about a millisecond: long enough to be caught running on any machine.
