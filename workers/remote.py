@@ -9,16 +9,19 @@ from __future__ import annotations
 import functools
 import socket
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import ray
 
 from workers.agent import HostAgent
-from workers.clock import now
+from workers.clock import Deadline, now
 from workers.runner import run_attempt
 
 if TYPE_CHECKING:
     from workers.spec import Place, Spec
+
+
+_STEP_S: Final = 0.2
 
 
 @functools.cache
@@ -89,4 +92,12 @@ def _claim(spec: Spec, node_id: str) -> bool:
     supervisor = ray.get_actor(spec["supervisor"]["name"], namespace=spec["supervisor"]["namespace"])
     reference = supervisor.claim.remote(spec["job_id"], spec["attempt"], node_id)
     # NOTE: not ray.get, which gives this task's CPUs to the next one while it waits.
-    return bool(reference.future().result(spec["claim_timeout_s"]))
+    answer = reference.future()
+    deadline = Deadline(spec["claim_timeout_s"])
+    while True:
+        try:
+            # In short steps, between which an interrupt (a cancelled task's) is noticed.
+            return bool(answer.result(min(_STEP_S, deadline.left())))
+        except TimeoutError:
+            if deadline.passed() or answer.done():
+                raise

@@ -14,7 +14,7 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,7 +46,7 @@ _JOIN_S: Final = 5.0
 _REMOVE_S: Final = 10.0
 
 
-def run_attempt(spec: Spec, claim: Callable[[], bool], place: Place) -> Iterator[Event]:
+def run_attempt(spec: Spec, claim: Callable[[], bool], place: Place) -> Generator[Event, None, None]:
     """Run or adopt one attempt; yields the events of `workers.spec`, the last of which is exited, failed, missing or
     refused.
 
