@@ -110,4 +110,6 @@ fi
 fetch_wheels
 choose_base
 build
+# What an earlier build left without a tag, unless a container still runs it.
+docker image prune -f --filter "label=$LABEL" >/dev/null || say "the earlier image could not be removed"
 say "built $TAG"
