@@ -6,7 +6,7 @@ underscores. Others keep a dict of chargers beside `electric_vehicles`, with SOC
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -74,6 +74,7 @@ class PlugCollector:
         self._zone = source_zone
         self._names = cars
         self._chargers: dict[str, int] = {}
+        self._charger_codes: dict[Any, int] = {}
         self._cars: dict[str, int] = {}
         self._car_of_user: dict[str, int] = {}
         self._seen: list[int] = []
@@ -86,16 +87,44 @@ class PlugCollector:
         for row, document in enumerate(batch, first_row):
             sessions = document.get("charging_sessions")
             if isinstance(sessions, list):
-                entries = _listed(sessions)
-            elif isinstance(sessions, Mapping):
-                entries = _by_charger(sessions, document.get("electric_vehicles"))
+                for session in sessions:
+                    if isinstance(session, dict):
+                        self._add_listed(row, session)
+            elif isinstance(sessions, dict):
+                vehicles = document.get("electric_vehicles")
+                for charger, session in sessions.items():
+                    self._add_of_charger(row, charger, session, vehicles if isinstance(vehicles, dict) else {})
             else:
                 continue
             self._seen.append(row)
-            for charger, user, soc, flexibility in entries:
-                code = self._chargers.setdefault(charger, len(self._chargers))
-                if user:
-                    self._rows.append((row, code, self._car(user), soc, self._stated_code(flexibility)))
+
+    def _add_listed(self, row: int, session: dict[str, Any]) -> None:
+        charger = session.get("charger_id")
+        if charger is None:
+            charger = session.get("Charger Id")
+        if charger in _NOBODY or isinstance(charger, dict | list):
+            return
+        code = self._charger(charger)
+        user = session.get("user_id")
+        # Most entries of most documents are empty places: nothing more is read of them.
+        if user in _NOBODY:
+            return
+        soc = percent(session.get("soc"))
+        self._add_row(row, code, _identity(user), soc, session.get("flexibility"))
+
+    def _add_of_charger(self, row: int, charger: str, session: Any, vehicles: dict[str, Any]) -> None:
+        code = self._charger(charger)
+        user = session.get("electric_vehicle") if isinstance(session, dict) else None
+        if user in _NOBODY:
+            return
+        identity = _identity(user)
+        vehicle = vehicles.get(identity)
+        known = vehicle if isinstance(vehicle, dict) else {}
+        self._add_row(row, code, identity, percent_of_fraction(known.get("SoC")), known.get("flexibility"))
+
+    def _add_row(self, row: int, charger: int, identity: str, soc: float, flexibility: Any) -> None:
+        if identity:
+            self._rows.append((row, charger, self._car(identity), soc, self._stated_code(flexibility)))
 
     def finish(self, rows: int, order: Instants) -> PlugReadings:
         """The readings, with documents numbered by their place in `order`; those not in it are left out."""
@@ -123,6 +152,13 @@ class PlugCollector:
             departure_at=stated[:, 3],
         )
 
+    def _charger(self, charger: Any) -> int:
+        code = self._charger_codes.get(charger)
+        if code is None:
+            code = self._chargers.setdefault(str(charger), len(self._chargers))
+            self._charger_codes[charger] = code
+        return code
+
     def _car(self, user: str) -> int:
         code = self._car_of_user.get(user)
         if code is None:
@@ -132,7 +168,7 @@ class PlugCollector:
 
     def _stated_code(self, flexibility: Any) -> int:
         """The number of what a `flexibility` states; equal ones are read once."""
-        if not isinstance(flexibility, Mapping) or not flexibility:
+        if not isinstance(flexibility, dict) or not flexibility:
             return 0
         key = repr(flexibility)
         code = self._stated_codes.get(key)
@@ -142,42 +178,11 @@ class PlugCollector:
         return code
 
 
-#: A charger, who is plugged in ("" for nobody), the measured SOC (percent, or NaN), and the `flexibility` as stored.
-Entry = tuple[str, str, float, Any]
-
-
-def _listed(sessions: list[Any]) -> Iterator[Entry]:
-    for session in sessions:
-        if not isinstance(session, Mapping):
-            continue
-        charger = session.get("charger_id")
-        if charger is None:
-            charger = session.get("Charger Id")
-        if charger in _NOBODY:
-            continue
-        user = _identity(session.get("user_id"))
-        # Most entries of most documents are empty places: nothing more is read of them.
-        if user:
-            yield str(charger), user, percent(session.get("soc")), session.get("flexibility")
-        else:
-            yield str(charger), "", math.nan, None
-
-
-def _by_charger(sessions: Mapping[str, Any], vehicles: Any) -> Iterator[Entry]:
-    for charger, session in sessions.items():
-        vehicle = _identity(session.get("electric_vehicle")) if isinstance(session, Mapping) else ""
-        known = vehicles.get(vehicle) if isinstance(vehicles, Mapping) else None
-        if isinstance(known, Mapping):
-            yield str(charger), vehicle, percent_of_fraction(known.get("SoC")), known.get("flexibility")
-        else:
-            yield str(charger), vehicle, math.nan, None
-
-
 def _identity(value: Any) -> str:
     """Who is plugged in, as text; "" for nobody. An id that arrives as a number is the same id as its text."""
     if isinstance(value, str):
         return value.strip()
-    if value is None or isinstance(value, Mapping | list):
+    if isinstance(value, dict | list):
         return ""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
