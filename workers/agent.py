@@ -85,7 +85,7 @@ class HostAgent:
         return {"ok": True, "error": None, "containers": found}
 
     async def holders(self, host_root: str) -> dict[str, Any]:
-        """Who uses a shared root, whichever installation: `containers` (names of running ones), `error`."""
+        """Who uses a shared root, whichever installation: `containers` (ids of running ones), `error`."""
         try:
             found = await self._docker(lambda engine: holders(engine, host_root), _CALL_S * 2)
         except EngineError as error:

@@ -1,6 +1,6 @@
 """The jobs in memory: every record, the feed of changes, and the journal that makes them last."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from workers.errors import NotFound
@@ -14,7 +14,10 @@ from workers.states import Event, transition
 class JobBook:
     """All records. A change is in memory and in the feed at once, and on the disk after `flush`."""
 
-    def __init__(self, layout: Layout, records: Iterable[JobRecord] = ()) -> None:
+    def __init__(
+        self, layout: Layout, records: Iterable[JobRecord] = (), guard: Callable[[], None] = lambda: None
+    ) -> None:
+        """`guard` raises where nothing may be written (`workers.root_watch`)."""
         self.layout = layout
         self.feed = ChangeFeed()
         self._records: dict[str, JobRecord] = {}
@@ -22,7 +25,7 @@ class JobBook:
         self._keys: dict[str, str] = {}
         for record in sorted(records, key=lambda record: record.submitted_at):
             self._keep(record)
-        self.journal = Journal(layout, self._records.get, lambda: list(self._records.values()))
+        self.journal = Journal(layout, self._records.get, lambda: list(self._records.values()), guard)
 
     def get(self, job_id: str) -> JobRecord:
         """The record of a job. Raises NotFound."""

@@ -248,7 +248,8 @@ class JobsClient:
             self._keep(data)
         for job_id in news["removed"]:
             self._drop(job_id)
-        self._hosts = news["hosts"]
+        if news["hosts_settled"] or not self._synced.is_set():
+            self._hosts = news["hosts"]
         self._state = news
         self._synced.set()
 

@@ -19,7 +19,16 @@ from workers.containers import attempt_of, belongs, find, never_started, remove
 from workers.engine import UNREACHABLE, Engine, EngineError, cause, hostname, inspect, unavailable
 from workers.gpus import choose, held, lost
 from workers.mounts import mounts
-from workers.names import LABEL_ATTEMPT, LABEL_CLUSTER, LABEL_GPUS, LABEL_JOB, LABEL_JOB_NAME, container_name
+from workers.names import (
+    LABEL_ATTEMPT,
+    LABEL_CLUSTER,
+    LABEL_GPUS,
+    LABEL_JOB,
+    LABEL_JOB_NAME,
+    LABEL_ROOT,
+    container_name,
+    normal_root,
+)
 
 if TYPE_CHECKING:
     from workers.spec import Place, Spec
@@ -207,6 +216,7 @@ def _config(engine: Engine, spec: Spec, devices: list[str], network: str | None)
     client = engine.client
     labels = {
         LABEL_CLUSTER: spec["cluster_id"],
+        LABEL_ROOT: normal_root(spec["host_root"]),
         LABEL_JOB: spec["job_id"],
         LABEL_ATTEMPT: str(spec["attempt"]),
         LABEL_JOB_NAME: spec["job_name"],

@@ -16,7 +16,7 @@ from docker.errors import APIError, NotFound
 from workers.clock import Deadline
 from workers.engine import UNREACHABLE, Engine, cause, hostname, inspect
 from workers.gpus import split
-from workers.names import LABEL_ATTEMPT, LABEL_CLUSTER, LABEL_GPUS, LABEL_JOB
+from workers.names import LABEL_ATTEMPT, LABEL_CLUSTER, LABEL_GPUS, LABEL_JOB, LABEL_ROOT, normal_root
 
 logger = logging.getLogger(__name__)
 
@@ -58,13 +58,12 @@ def listing(engine: Engine, cluster_id: str) -> list[dict[str, Any]]:
 
 
 def holders(engine: Engine, host_root: str) -> list[str]:
-    """The names of running containers, of whatever installation, that use the shared root `host_root`.
+    """The ids of running containers, of whatever installation, that use the shared root `host_root`.
 
     Raises what docker-py raises.
     """
-    root = host_root.rstrip("/")
-    labelled = [one for one in _labelled(engine.client, LABEL_CLUSTER) if one["running"]]
-    return [one["name"] for one in labelled if any(f"{bind}/".startswith(f"{root}/") for bind in one["binds"])]
+    labels = [f"{LABEL_ROOT}={normal_root(host_root)}"]
+    return [str(one["Id"]) for one in engine.client.containers(filters={"label": labels})]
 
 
 def attempt_of(container: dict[str, Any]) -> int:

@@ -8,20 +8,24 @@ process, its node, Ray), the loop looks again.
 import asyncio
 import logging
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Any
 
 import ray
 
 from workers import names
+from workers.attempt_spec import attempt_spec
 from workers.book import JobBook
-from workers.clock import Stopwatch, now
-from workers.errors import OpevaError
+from workers.clock import Deadline, Stopwatch, now
+from workers.errors import OpevaError, StorageFull
 from workers.hosts import Host, HostDirectory
 from workers.listings import Listings
 from workers.options import Options
 from workers.placement import Placement, Waiting, adopt_on, place
-from workers.records import JobRecord, Reason
+from workers.records import JobRecord, Reason, State
 from workers.remote import runner_function
+from workers.spec import ADOPT, LAUNCH
+from workers.whereabouts import ALIVE, Absence, container_of, placed_on
 
 logger = logging.getLogger(__name__)
 
@@ -31,23 +35,50 @@ ROOM_AFTER_S = 1.0
 RETRY_S = 1.0
 #: While nothing changes, a waiting job's situation is looked at again after so long.
 LOOK_EVERY_S = 5.0
+#: A job whose launches come to nothing waits longer and longer, at most so long.
+LONGEST_RETRY_S = 30.0
 #: A container that a claim allowed and that is nowhere is looked for once more after so long before a new launch.
 SECOND_LOOK_S = 2.0
+#: How long an ended container's log may take to be completed before the next try.
+COMPLETION_S = 120.0
+#: What a runner meets that is no fault of its job: the job goes back to the queue.
+_NOT_ITS_FAULT = (Reason.DOCKER_UNAVAILABLE, Reason.STORAGE_UNAVAILABLE)
+
+
+class Followed(Enum):
+    """How following a runner ended."""
+
+    #: The runner ended, by itself or with its process or node.
+    ENDED = auto()
+    #: It was taken back before it had its place, since it should stand elsewhere.
+    MISPLACED = auto()
 
 
 class JobDriver:
     """Sends runners for jobs and applies their events to the book."""
 
     def __init__(
-        self, book: JobBook, hosts: HostDirectory, listings: Listings, options: Options, cluster_id: str
+        self,
+        book: JobBook,
+        hosts: HostDirectory,
+        listings: Listings,
+        storage_fault: Callable[[], OpevaError | None],
+        options: Options,
+        cluster_id: str,
     ) -> None:
+        """`storage_fault` says why nothing can be written at the moment."""
         self._book = book
+        self._storage_fault = storage_fault
         self._hosts = hosts
         self._listings = listings
         self._options = options
         self._cluster_id = cluster_id
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._runners: dict[str, Any] = {}
+        self._failures: dict[str, int] = {}
+        self._absences: dict[str, Absence] = {}
+        #: Set once what runs already has its runners, so that no queued job takes the room of a running one.
+        self.may_launch = asyncio.Event()
         #: Called with a job's id when it has ended.
         self.on_end: Callable[[str], None] = lambda job_id: None
 
@@ -71,6 +102,9 @@ class JobDriver:
     async def _drive(self, job_id: str) -> None:
         while True:
             record = self._book.find(job_id)
+            if record is None or record.terminal:
+                self._failures.pop(job_id, None)
+                self._absences.pop(job_id, None)
             if record is None:
                 return
             if record.terminal:
@@ -86,7 +120,17 @@ class JobDriver:
     # -- jobs that never had a container
 
     async def _launch(self, record: JobRecord) -> None:
+        await self.may_launch.wait()
         seen = self._hosts.number
+        fault = self._storage_fault()
+        if fault is not None:
+            # Nothing could be claimed: what is not on the disk may not start.
+            full = isinstance(fault, StorageFull)
+            self._tell_waiting(
+                record.job_id, Waiting(Reason.STORAGE_FULL if full else Reason.STORAGE_UNAVAILABLE, fault.detail)
+            )
+            await asyncio.sleep(RETRY_S)
+            return
         placement = place(record, self._hosts.all())
         if isinstance(placement, Waiting):
             self._tell_waiting(record.job_id, placement)
@@ -94,12 +138,17 @@ class JobDriver:
             return
         if placement.obstacle is not None:
             self._tell_waiting(record.job_id, placement.obstacle)
-        await self._follow(record, placement, "launch")
+        moved = await self._follow(record, placement, "launch") is Followed.MISPLACED
         after = self._book.find(record.job_id)
-        if after is not None and not after.terminal and not after.placed and after.attempt == record.attempt:
-            # Its runner ended before it was allowed to make a container: another may try.
-            self._book.apply(record.job_id, {"event": "relaunch", "at": now()})
-            await asyncio.sleep(RETRY_S)
+        if after is None or after.terminal or after.placed:
+            return
+        if after.attempt == record.attempt:
+            # Its runner ended before it was allowed to make a container, and as an older attempt's it never will be.
+            again = {"event": "relaunch", "at": now(), "reason": after.reason, "detail": after.detail}
+            self._book.apply(record.job_id, again)
+        if not moved:
+            failures = self._failures[record.job_id] = self._failures.get(record.job_id, 0) + 1
+            await self._hosts.wait(seen, min(LONGEST_RETRY_S, RETRY_S * 2 ** min(failures - 1, 10)))
 
     def _tell_waiting(self, job_id: str, waiting: Waiting) -> None:
         self._book.apply(job_id, {"event": "waiting", "at": now(), "reason": waiting.reason, "detail": waiting.detail})
@@ -108,22 +157,37 @@ class JobDriver:
 
     async def _adopt(self, record: JobRecord) -> None:
         seen = self._hosts.number
-        host = self._hosts.by_name(record.host or "")
-        containers = None
-        if host is not None and host.online:
-            containers = await self._listings.of(host)
+        if record.host is None:
+            await self._look_everywhere(record)
+            return
+        host = self._hosts.by_name(record.host)
+        containers = await self._listings.of(host) if host is not None and host.online else None
         if host is None or containers is None:
             self._unreachable(record, host)
             await self._hosts.wait(seen, LOOK_EVERY_S)
             return
-        mine = [c for c in containers if c["job_id"] == record.job_id and int(c["attempt"]) == record.attempt]
-        if not mine and record.started_at is None and not await self._absent_for_sure(record, host):
+        mine = container_of(record, containers)
+        if mine is None and record.started_at is None and not await self._absent_for_sure(record, host):
             return
-        if not mine:
+        if mine is None:
             self._book.apply(record.job_id, {"event": "missing", "at": now()})
             return
-        self.recognise(record, host, mine[0])
-        await self._follow(record, adopt_on(record, host, take_room=True), "adopt")
+        alive = mine["state"] in ALIVE
+        if alive:
+            self.recognise(record, host, mine)
+        # What has ended takes no room any more: it is concluded at once.
+        await self._follow(record, adopt_on(record, host, take_room=alive), "adopt" if alive else "conclude")
+
+    async def _look_everywhere(self, record: JobRecord) -> None:
+        """Find the host of a job whose record was rebuilt and names none."""
+        seen = self._hosts.number
+        for host in self._hosts.all():
+            containers = await self._listings.of(host) if host.online else None
+            if containers is not None and container_of(record, containers) is not None:
+                self._book.apply(record.job_id, placed_on(host))
+                return
+        self._end_if_lost(record)
+        await self._hosts.wait(seen, LOOK_EVERY_S)
 
     async def _absent_for_sure(self, record: JobRecord, host: Host) -> bool:
         """A create that a dead runner had sent may still be under way in the engine: look twice."""
@@ -146,24 +210,35 @@ class JobDriver:
                 "gpus": container.get("gpus") or [],
             },
         )
-        placed = {"event": "placed", "host": host.name, "node_id": host.node_id, "address": host.address, "at": now()}
-        self._book.apply(record.job_id, placed)
+        self._book.apply(record.job_id, placed_on(host))
 
     def _unreachable(self, record: JobRecord, host: Host | None) -> None:
-        where = record.host or "an unknown host"
         if host is not None and host.online:
-            detail = f"Docker does not answer on the host {where}: {host.docker_error or 'no list of its containers'}"
+            reason = Reason.DOCKER_UNAVAILABLE
+            why = host.docker_error or "no list of its containers"
+            detail = f"Docker does not answer on the host {record.host}: {why}"
         else:
-            detail = f"The host {where} is not reachable"
-        after = self._book.apply(record.job_id, {"event": "unreachable", "at": now(), "detail": detail})
-        since = after.unknown_since
-        if since is not None and now() - since > self._options.host_lost_s:
-            lost = f"The host {where} was not reachable for {self._options.host_lost_s:g} s"
-            self._book.apply(record.job_id, {"event": "host_lost", "at": now(), "detail": lost})
+            reason = Reason.HOST_UNREACHABLE
+            detail = f"The host {record.host} is not reachable"
+        event = {"event": "unreachable", "at": now(), "reason": reason, "detail": detail}
+        self._end_if_lost(self._book.apply(record.job_id, event))
+
+    def _end_if_lost(self, record: JobRecord) -> bool:
+        """Whether nobody could say for too long what became of the job; it has ended then."""
+        if record.unknown_since is None:
+            self._absences.pop(record.job_id, None)
+            return False
+        absence = self._absences.setdefault(record.job_id, Absence(record.unknown_since))
+        if absence.seconds() <= self._options.host_lost_s:
+            return False
+        where = f"The host {record.host}" if record.host else "The host of this job"
+        lost = f"{where} could not be asked for {self._options.host_lost_s:g} s"
+        self._book.apply(record.job_id, {"event": "host_lost", "at": now(), "detail": lost})
+        return True
 
     # -- runners
 
-    async def _follow(self, record: JobRecord, placement: Placement, mode: str) -> None:
+    async def _follow(self, record: JobRecord, placement: Placement, mode: str) -> "Followed":
         """Send a runner and apply its events until it ends, or until it should stand elsewhere."""
         runner = self._send(record, placement, mode)
         self._runners[record.job_id] = runner
@@ -173,36 +248,81 @@ class JobDriver:
             seen = self._hosts.number
             upcoming = asyncio.ensure_future(_next_event(runner))
             while True:
-                if not placed:
-                    changed = asyncio.ensure_future(self._hosts.wait(seen, self._patience(mode, waited)))
-                    await asyncio.wait({upcoming, changed}, return_when=asyncio.FIRST_COMPLETED)
-                    changed.cancel()
-                    if not upcoming.done():
-                        seen = self._hosts.number
-                        if self._misplaced(record.job_id, placement, mode, waited):
-                            ray.cancel(runner, force=False)
-                            upcoming.cancel()
-                            if mode == "adopt":
-                                await self._follow_without_room(record)
-                            return
+                patience = LOOK_EVERY_S if placed else self._patience(mode, waited)
+                changed = asyncio.ensure_future(self._hosts.wait(seen, patience))
+                await asyncio.wait({upcoming, changed}, return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+                if not upcoming.done():
+                    seen = self._hosts.number
+                    if await self._wanted(record.job_id, placement, mode, waited, placed=placed):
                         continue
+                    upcoming.cancel()
+                    ray.cancel(runner, force=False)
+                    if mode == "adopt" and not placed:
+                        return await self._follow_without_room(record)
+                    return Followed.ENDED if placed else Followed.MISPLACED
                 event = await upcoming
                 if event is None:
-                    return
+                    return Followed.ENDED
                 placed = True
                 await self._apply(record, event)
                 upcoming = asyncio.ensure_future(_next_event(runner))
         except ray.exceptions.RayError as error:
             logger.warning("The runner of job %s ended: %s", record.job_id, _first_line(error))
             await asyncio.sleep(0.1)
+            return Followed.ENDED
         finally:
             if self._runners.get(record.job_id) is runner:
                 del self._runners[record.job_id]
 
-    async def _follow_without_room(self, record: JobRecord) -> None:
+    async def _follow_without_room(self, record: JobRecord) -> "Followed":
         host = self._hosts.by_name(record.host or "")
         if host is not None and host.online:
-            await self._follow(record, adopt_on(record, host, take_room=False), "adopt without room")
+            return await self._follow(record, adopt_on(record, host, take_room=False), "adopt without room")
+        return Followed.MISPLACED
+
+    async def _wanted(self, job_id: str, placement: Placement, mode: str, waited: Stopwatch, *, placed: bool) -> bool:
+        """Whether a runner that has nothing to tell should go on waiting or working where it is."""
+        if not placed:
+            return not self._misplaced(job_id, placement, mode, waited)
+        record = self._book.find(job_id)
+        if record is None:
+            return False
+        if record.terminal:
+            return True
+        await self._watch_host(record)
+        return not self._end_if_lost(self._book.find(job_id) or record)
+
+    async def _watch_host(self, record: JobRecord) -> None:
+        """While the host is away nobody knows of a running job, though Ray may take long to say so."""
+        host = self._hosts.by_name(record.host or "")
+        if host is None or not host.online:
+            self._unreachable(record, host)
+        elif record.state is State.UNKNOWN and record.reason is Reason.HOST_UNREACHABLE:
+            container = container_of(record, await self._listings.of(host) or [])
+            if container is not None and container["state"] in ALIVE:
+                self.recognise(record, host, container)
+
+    async def complete(self, record: JobRecord, host: Host) -> bool:
+        """Have the log of an ended job's container completed and the container removed; whether that was done."""
+        runner = self._send(record, adopt_on(record, host, take_room=False), "complete")
+        deadline = Deadline(COMPLETION_S)
+        try:
+            while True:
+                event = await asyncio.wait_for(_next_event(runner), deadline.left())
+                if event is None:
+                    return False
+                if event["event"] == "exited" and event["log_complete"]:
+                    self._book.put(self._book.get(record.job_id).change(log_bytes=event["log_bytes"]))
+                    await self._book.flush(record.job_id)
+                elif event["event"] == "told":
+                    return True
+                elif event["event"] in ("missing", "failed"):
+                    return False
+        except (TimeoutError, OpevaError, ray.exceptions.RayError) as error:
+            logger.warning("The log of job %s is not complete yet: %s", record.job_id, _first_line(error))
+            ray.cancel(runner, force=False)
+            return False
 
     def _patience(self, mode: str, waited: Stopwatch) -> float:
         if mode == "adopt":
@@ -216,7 +336,7 @@ class JobDriver:
             return True
         if mode == "adopt":
             return waited.elapsed() >= self._options.adoption_wait_s
-        if mode == "adopt without room":
+        if mode in ("adopt without room", "conclude"):
             host = self._hosts.by_name(record.host or "")
             return host is None or not host.online
         wanted = place(record, self._hosts.all())
@@ -232,40 +352,8 @@ class JobDriver:
         return (
             runner_function()
             .options(name=names.runner_name(record.job_name, record.job_id), **placement.options)
-            .remote(self._spec(record, "adopt" if mode.startswith("adopt") else "launch"))
+            .remote(attempt_spec(record, LAUNCH if mode == "launch" else ADOPT, self._options, self._cluster_id))
         )
-
-    def _spec(self, record: JobRecord, mode: str) -> dict[str, Any]:
-        options = self._options
-        words = {"config": f"/data/jobs/{record.job_id}/config.yaml", "job_id": record.job_id}
-        return {
-            "mode": mode,
-            "job_id": record.job_id,
-            "attempt": record.attempt,
-            "job_name": record.job_name,
-            "cluster_id": self._cluster_id,
-            "image": record.image,
-            "command": [_filled(word, words) for word in options.command_for(record.image)],
-            "env": {**options.container_env, "OPEVA_JOB_NAME": record.job_name, **record.env},
-            "cpus": record.cpus,
-            "gpus": record.gpus,
-            "memory": record.memory,
-            "timeout_s": record.timeout_s,
-            "stop_grace_s": record.stop_grace_s,
-            "shared_root": options.shared_root,
-            "host_root": options.host_shared_root,
-            "writable": list(options.writable_paths),
-            "open_root": options.open_root,
-            "network": options.container_network,
-            "user": options.container_user,
-            "pull": options.pull_policy,
-            "pull_timeout_s": options.pull_timeout_s,
-            "start_timeout_s": options.start_timeout_s,
-            "docker_timeout_s": options.docker_timeout_s,
-            "kill_deadline_s": options.kill_deadline_s,
-            "claim_timeout_s": options.claim_timeout_s,
-            "supervisor": {"name": names.SUPERVISOR_NAME, "namespace": names.NAMESPACE},
-        }
 
     async def _apply(self, sent: JobRecord, event: dict[str, Any]) -> None:
         record = self._book.find(sent.job_id)
@@ -275,21 +363,32 @@ class JobDriver:
         if kind == "placed":
             host = self._hosts.by_node(event["node_id"])
             event = {**event, "host": host.name if host is not None else event["hostname"]}
-        if kind == "failed" and event["reason"] == Reason.DOCKER_UNAVAILABLE and record.started_at is None:
-            # Not the job's fault: it goes back to the queue until an engine answers.
-            self._hosts.engine_failed(record.node_id or "", event.get("detail") or "it does not answer")
+        if kind == "failed" and event["reason"] in _NOT_ITS_FAULT and record.started_at is None:
+            if event["reason"] == Reason.DOCKER_UNAVAILABLE:
+                self._hosts.engine_failed(record.node_id or "", event.get("detail") or "it does not answer")
             event = {**event, "event": "relaunch"}
+        if kind == "running":
+            self._failures.pop(sent.job_id, None)
         after = self._book.apply(sent.job_id, event)
-        if kind in ("running", "exited", "failed", "missing"):
+        if kind in ("exited", "failed", "missing"):
             await self._make_last(after)
+        elif kind == "running":
+            await self._try_to_make_last(after)
 
-    async def _make_last(self, record: JobRecord) -> None:
-        """Have the record on the disk before the runner goes on (after an exit it removes the container)."""
+    async def _try_to_make_last(self, record: JobRecord) -> bool:
         try:
             await self._book.flush(record.job_id)
         except OpevaError as error:
-            # The journal keeps trying; the sweeper sees to a container that is left.
             logger.warning("The record of job %s is not on the disk yet: %s", record.job_id, error.detail)
+            return False
+        return True
+
+    async def _make_last(self, record: JobRecord) -> None:
+        """Have an end on the disk before the runner goes on, which removes the container: one of both must tell it."""
+        while True:
+            if await self._try_to_make_last(record):
+                return
+            await asyncio.sleep(RETRY_S)
 
 
 async def _next_event(runner: Any) -> dict[str, Any] | None:
@@ -300,12 +399,6 @@ async def _next_event(runner: Any) -> dict[str, Any] | None:
         return None
     event: dict[str, Any] = await ref
     return event
-
-
-def _filled(word: str, values: dict[str, str]) -> str:
-    for name, value in values.items():
-        word = word.replace("{" + name + "}", value)
-    return word
 
 
 def _first_line(error: BaseException) -> str:

@@ -125,8 +125,8 @@ def inspect(client: Any, container: str) -> dict[str, Any] | None:
 def describe(raw: dict[str, Any]) -> dict[str, Any]:
     """An inspected container in plain terms.
 
-    Keys: id, name, image, labels, binds (the engine's paths), state (Docker's word), running, exit_code, oom_killed,
-    started_at and finished_at (epoch seconds, None for never).
+    Keys: id, name, image, labels, state (Docker's word), running, exit_code, oom_killed, started_at and finished_at
+    (epoch seconds, None for never).
     """
     state = raw["State"]
     started, finished = seconds(state["StartedAt"]), seconds(state["FinishedAt"])
@@ -142,7 +142,6 @@ def describe(raw: dict[str, Any]) -> dict[str, Any]:
         "name": raw["Name"].lstrip("/"),
         "image": raw["Config"].get("Image", ""),
         "labels": dict(raw["Config"].get("Labels") or {}),
-        "binds": [mount["Source"] for mount in raw.get("Mounts") or () if mount.get("Type") == "bind"],
         "state": state["Status"],
         "running": running,
         "exit_code": state["ExitCode"] if ended else None,

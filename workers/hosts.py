@@ -84,12 +84,15 @@ class HostDirectory:
         self._agents: dict[str, Any] = {}
         self._heard: dict[str, Stopwatch] = {}
         self._probes: dict[str, asyncio.Task[None]] = {}
+        #: Nodes whose host came back as another: for a while Ray may still count both as alive.
+        self._replaced: set[str] = set()
+        self._watched = Stopwatch()
         self._changed = asyncio.Event()
         #: Called when the picture changed.
         self.on_change: Callable[[], None] = lambda: None
         #: Counts the changes of the picture.
         self.number = 0
-        #: Every live node of the first look has answered or been given up on.
+        #: Every live node of the first look has answered, or had `agent_timeout_s` to do so.
         self.settled = asyncio.Event()
 
     def all(self) -> list[Host]:
@@ -103,6 +106,13 @@ class HostDirectory:
     def by_node(self, node_id: str) -> Host | None:
         """The host whose node has this id now."""
         return next((host for host in self._hosts.values() if host.node_id == node_id), None)
+
+    async def met(self, node_id: str, timeout_s: float) -> Host | None:
+        """The host of a node, waited for if the node has only just joined; None if it is not met in time."""
+        deadline = Deadline(timeout_s)
+        while (host := self.by_node(node_id)) is None and not deadline.passed():
+            await self.wait(self.number, deadline.left())
+        return host
 
     async def wait(self, number: int, timeout_s: float) -> None:
         """Wait until the picture changed after `number`, at most `timeout_s`."""
@@ -148,16 +158,19 @@ class HostDirectory:
         nodes = await asyncio.wait_for(asyncio.to_thread(ray.nodes), RAY_TIMEOUT_S)
         alive = [node for node in nodes if node.get("Alive")]
         for node in sorted(alive, key=lambda node: str(node["NodeID"])):
-            self._meet(node)
+            await self._meet(node)
         self._age({node["NodeID"] for node in alive})
         for host in self.all():
             if host.node_id in self._agents and host.node_id not in self._probes:
                 self._probes[host.node_id] = asyncio.create_task(self._probe(host.node_id))
-        if not self.settled.is_set() and alive and all(host.docker is not None for host in self.all()):
+        answered = bool(alive) and all(host.docker is not None for host in self.all())
+        if answered or self._watched.elapsed() > self._options.agent_timeout_s:
             self.settled.set()
 
-    def _meet(self, node: dict[str, Any]) -> None:
+    async def _meet(self, node: dict[str, Any]) -> None:
         node_id = node["NodeID"]
+        if node_id in self._replaced:
+            return
         known = self.by_node(node_id)
         resources = dict(node.get("Resources") or {})
         if known is None:
@@ -172,12 +185,18 @@ class HostDirectory:
                 head="node:__internal_head__" in resources,
             )
             former = self._hosts.get(name)
+            if former is not None and former.online:
+                # Its former node still answers; the other is met when that one is silent or gone.
+                return
             if former is not None:
                 logger.info("The host %s is back as node %s", name, node_id)
+                self._replaced.add(former.node_id)
                 self._forget(former.node_id)
             self._put(host)
         if node_id not in self._agents:
-            self._agents[node_id] = self._agent_on(node_id)
+            # Making a named actor asks Ray's control service, which may be away: not in the event loop.
+            making = asyncio.to_thread(self._agent_on, node_id)
+            self._agents[node_id] = await asyncio.wait_for(making, RAY_TIMEOUT_S)
 
     def _name_for(self, node: dict[str, Any], resources: dict[str, float]) -> str:
         given = sorted(name for name in resources if name.startswith(names.RESOURCE_HOST_PREFIX))

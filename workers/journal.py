@@ -2,7 +2,8 @@
 
 One writer at a time works through what is marked; what is marked meanwhile goes into the next round, so that the
 number of flushes does not grow with the load. A storage that fails is tried again until it works; until then
-`fault` says what is wrong, nothing is forgotten, and reads go on from memory.
+`fault` says what is wrong, nothing is forgotten, and reads go on from memory. A root that is not the installation's
+(`guard`) is not written to.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from workers.clock import Stopwatch
-from workers.errors import OpevaError
+from workers.errors import OpevaError, StorageFull, Unavailable
 from workers.files import storage_error
 from workers.layout import Layout
 from workers.record_files import write_record, write_track
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 RETRY_S = 1.0
 #: The map of all jobs is written at most this often, and less often where it is so large that writing takes time.
 TRACK_EVERY_S = 0.2
+#: A storage that has not taken a record within this time is said to be away; the write itself goes on.
+FLUSH_TIMEOUT_S = 20.0
 _WRITERS = 4
 
 
@@ -37,11 +40,16 @@ class Journal:
         layout: Layout,
         record_of: Callable[[str], JobRecord | None],
         all_records: Callable[[], Iterable[JobRecord]],
+        guard: Callable[[], None],
     ) -> None:
+        """`guard` is called in the writing threads before each write; what it raises keeps the write from happening."""
         self._layout = layout
+        self._guard = guard
         self._record_of = record_of
         self._all_records = all_records
         self._dirty: dict[str, None] = {}
+        self._in_flight: set[str] = set()
+        self._failed: set[str] = set()
         self._waiters: list[tuple[str, asyncio.Future[None]]] = []
         self._marked = asyncio.Event()
         self._track_stale = asyncio.Event()
@@ -60,29 +68,42 @@ class Journal:
         self._marked.set()
         self._track_stale.set()
 
-    async def flush(self, job_id: str) -> None:
+    def unwritten(self, job_id: str) -> bool:
+        """Whether a change of the job is not known to be on the disk."""
+        return job_id in self._dirty or job_id in self._in_flight or job_id in self._failed
+
+    async def flush(self, job_id: str, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
         """Wait until the record as it is now is on the disk.
 
         Raises:
-            StorageFull, Unavailable: the write failed; it is tried again without the caller.
+            StorageFull, Unavailable: the write failed or takes too long; it is tried again without the caller.
         """
         if job_id not in self._dirty:
             self.mark(job_id)
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append((job_id, waiter))
-        await waiter
+        try:
+            await asyncio.wait_for(waiter, timeout_s)
+        except TimeoutError:
+            path = self._layout.record(job_id)
+            late = Unavailable(f"The shared storage has not taken {path} for {timeout_s:g} s", "storage_unavailable")
+            self.fault = self.fault or late
+            raise late from None
 
     async def close(self, deadline_s: float) -> None:
         """Write what is marked, as far as `deadline_s` allows, and end."""
-        for job_id in list(self._dirty):
-            try:
-                await asyncio.wait_for(self.flush(job_id), deadline_s)
-            except (OpevaError, TimeoutError) as error:
-                logger.warning("The record of job %s was not written before the end: %s", job_id, error)
+        left = [*self._dirty, *self._failed]
+        outcomes = await asyncio.gather(*(self.flush(job_id, deadline_s) for job_id in left), return_exceptions=True)
+        for job_id, outcome in zip(left, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                logger.warning("The record of job %s was not written before the end: %s", job_id, outcome)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._in_thread(self._track_now)
+        try:
+            await asyncio.wait_for(self._in_thread(self._track_now), deadline_s)
+        except TimeoutError:
+            logger.warning("%s was not written before the end", self._layout.job_track)
         self._threads.shutdown(wait=False)
 
     async def _write_records(self) -> None:
@@ -90,16 +111,20 @@ class Journal:
             await self._marked.wait()
             self._marked.clear()
             batch, self._dirty = list(self._dirty), {}
+            self._in_flight = set(batch)
             waiters, self._waiters = self._waiters, []
             results = await asyncio.gather(*(self._in_thread(self._write_one, job_id) for job_id in batch))
             failed = {job_id: error for job_id, error in zip(batch, results, strict=True) if error is not None}
+            self._in_flight, self._failed = set(), set(failed)
             self._settle(waiters, failed)
-            self.fault = next(iter(failed.values()), None)
+            self.fault = next((why for why in failed.values() if isinstance(why, StorageFull | Unavailable)), None)
             if failed:
-                logger.error("Records could not be written, trying again: %s", self.fault)
+                why = next(iter(failed.values()))
+                logger.error("%d records could not be written, trying again: %s", len(failed), why)
                 await asyncio.sleep(RETRY_S)
                 for job_id in failed:
                     self.mark(job_id)
+                self._failed = set()
 
     async def _in_thread(self, work: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
@@ -109,9 +134,16 @@ class Journal:
         if record is None:
             return None
         try:
+            self._guard()
             write_record(self._layout, record)
+        except OpevaError as error:
+            return error
         except OSError as error:
             return storage_error(error, self._layout.record(job_id))
+        except Exception as error:
+            # One record that can't be written must not keep the others from the disk.
+            logger.exception("The record of job %s can't be written", job_id)
+            return OpevaError(f"The record of job {job_id} can't be written: {error}")
         return None
 
     @staticmethod
@@ -137,8 +169,9 @@ class Journal:
 
     def _track_now(self) -> bool:
         try:
+            self._guard()
             write_track(self._layout, self._all_records())
-        except OSError as error:
+        except (OpevaError, OSError) as error:
             logger.error("%s could not be written: %s", self._layout.job_track, error)
             return False
         return True

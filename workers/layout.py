@@ -40,6 +40,11 @@ class Layout:
         return self.private / "jobs"
 
     @property
+    def sweep_log(self) -> Path:
+        """What was swept, when and why."""
+        return self.private / "sweep.log"
+
+    @property
     def secrets(self) -> Path:
         return self.private / "secrets"
 

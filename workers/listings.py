@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import dataclass, field
 from typing import Any
 
 from workers.clock import Stopwatch
@@ -14,6 +15,15 @@ logger = logging.getLogger(__name__)
 FRESH_S = 0.5
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """One question to a host's agent."""
+
+    node_id: str
+    answer: asyncio.Task[list[dict[str, Any]] | None]
+    since: Stopwatch = field(default_factory=Stopwatch)
+
+
 class Listings:
     """The containers of this installation by host. After a restart many jobs ask at once, and one list answers all."""
 
@@ -21,16 +31,26 @@ class Listings:
         self._hosts = hosts
         self._options = options
         self._cluster_id = cluster_id
-        self._lists: dict[str, tuple[Stopwatch, asyncio.Task[list[dict[str, Any]] | None]]] = {}
+        self._asked: dict[str, _Asked] = {}
 
     async def of(self, host: Host, *, fresh: bool = False) -> list[dict[str, Any]] | None:
-        """The host's containers as its agent lists them (`workers.agent`); None if it can't say."""
-        known = self._lists.get(host.node_id)
-        if known is not None and (not known[1].done() or (not fresh and known[0].elapsed() < FRESH_S)):
-            return await asyncio.shield(known[1])
-        task = asyncio.create_task(self._ask(host))
-        self._lists[host.node_id] = (Stopwatch(), task)
-        return await asyncio.shield(task)
+        """The host's containers as its agent lists them (`workers.agent`); None if it can't say.
+
+        With `fresh` the list is one that was begun after this call.
+        """
+        last = self._asked.get(host.name)
+        if last is not None and last.node_id != host.node_id:
+            last = None
+        if last is not None and fresh and not last.answer.done():
+            await asyncio.shield(last.answer)
+            # Whoever else waited for that end may have asked anew already, which is after this call too.
+            newer = self._asked.get(host.name)
+            if newer is not last and newer is not None and newer.node_id == host.node_id:
+                return await asyncio.shield(newer.answer)
+        elif last is not None and not fresh and (not last.answer.done() or last.since.elapsed() < FRESH_S):
+            return await asyncio.shield(last.answer)
+        asked = self._asked[host.name] = _Asked(host.node_id, asyncio.create_task(self._ask(host)))
+        return await asyncio.shield(asked.answer)
 
     async def _ask(self, host: Host) -> list[dict[str, Any]] | None:
         timeout_s = self._options.docker_timeout_s + self._options.agent_timeout_s

@@ -12,6 +12,8 @@ SUPERVISOR_NAME: Final = "job-supervisor"
 
 #: Which installation a container belongs to (the content of `.opeva/cluster_id`).
 LABEL_CLUSTER: Final = "opeva.cluster"
+#: Which shared root the container uses, as its engine sees that folder.
+LABEL_ROOT: Final = "opeva.root"
 LABEL_JOB: Final = "opeva.job"
 LABEL_ATTEMPT: Final = "opeva.attempt"
 LABEL_JOB_NAME: Final = "opeva.job_name"
@@ -116,6 +118,11 @@ def job_id(text: object) -> str:
 def container_name(job: str, attempt: int) -> str:
     """A container's name, made of the job's id alone: what people call a job goes into a label."""
     return f"opeva-{job}-{attempt}"
+
+
+def normal_root(path: str) -> str:
+    """A shared root as its label has it: one spelling for one path."""
+    return "/" + "/".join(part for part in path.split("/") if part)
 
 
 def agent_name(node_id: str) -> str:

@@ -40,6 +40,8 @@ class Options:
     max_config_bytes: int = 4 << 20
     max_env: int = 200
 
+    #: Deadline of one small read or write on the shared storage.
+    storage_timeout_s: float = 20.0
     #: Deadlines of Docker: one call, a pull, the way from placement to a started container, a KILL's confirmation.
     docker_timeout_s: float = 30.0
     pull_timeout_s: float = 1800.0

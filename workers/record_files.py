@@ -17,7 +17,7 @@ from workers.clock import now
 from workers.errors import InvalidInput, NotFound
 from workers.files import read_beneath, write_atomic
 from workers.layout import Layout
-from workers.records import JobRecord, Reason, State
+from workers.records import JobRecord, State
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +27,16 @@ class Loaded:
     """What was found at start."""
 
     records: dict[str, JobRecord] = field(default_factory=dict)
+    #: Ids of submissions that a crash broke off before they were acknowledged: their folders are rubbish.
+    unfinished: list[str] = field(default_factory=list)
     #: Sentences about what was damaged and what became of it.
     notes: list[str] = field(default_factory=list)
 
 
 def write_record(layout: Layout, record: JobRecord) -> None:
     """Write one record durably. Raises OSError."""
-    folder = layout.record_folder(record.job_id)
-    folder.mkdir(parents=True, exist_ok=True)
+    # Not its parents: where they are missing, a mount is.
+    layout.record_folder(record.job_id).mkdir(exist_ok=True)
     content = json.dumps(record.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     write_atomic(layout.record(record.job_id), content.encode("utf-8", "backslashreplace"))
 
@@ -64,20 +66,43 @@ def _track_entry(record: JobRecord) -> dict[str, Any]:
 def load(layout: Layout) -> Loaded:
     """All records of the installation.
 
-    Damaged files are moved aside (`<name>.corrupt-<time>`), their jobs rebuilt from what else is known.
+    Damaged files are moved aside (`<name>.corrupt-<time>`), their jobs rebuilt from what else is known. What broken-off
+    writes have left is removed.
 
     Raises:
         OSError: the storage fails; nothing is known then.
     """
     loaded = Loaded()
+    _remove_temporary(layout.job_track)
     track = _load_track(layout, loaded)
-    for job_id in sorted(_job_ids(layout.records) | _job_ids(layout.jobs) | set(track)):
+    private = _job_ids(layout.records)
+    for job_id in sorted(private | _job_ids(layout.jobs) | set(track)):
         record = _load_record(layout, job_id, loaded)
+        if record is None and job_id in private and job_id not in track and _never_accepted(layout, job_id):
+            loaded.unfinished.append(job_id)
+            continue
         if record is None:
             record = _rebuild(layout, job_id, track.get(job_id), loaded)
         if record is not None:
             loaded.records[job_id] = record
     return loaded
+
+
+def _never_accepted(layout: Layout, job_id: str) -> bool:
+    """Whether a submission was broken off before its record was written; it makes the record last of all."""
+    if any(layout.record_folder(job_id).glob(f"{layout.record(job_id).name}*")):
+        return False
+    return layout.snapshot(job_id).exists() or not layout.job(job_id).exists()
+
+
+def _remove_temporary(path: Path) -> None:
+    """Remove the temporary files of writes of `path` that were broken off (`workers.files.write_atomic`)."""
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        try:
+            left.unlink(missing_ok=True)
+        except OSError as error:
+            # On a storage that can only be read it does no harm.
+            logger.warning("%s is left: %s", left, error)
 
 
 def _job_ids(folder: Path) -> set[str]:
@@ -120,6 +145,7 @@ def _load_record(layout: Layout, job_id: str, loaded: Loaded) -> JobRecord | Non
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    _remove_temporary(path)
     try:
         record = JobRecord.from_dict(json.loads(content.decode("utf-8-sig")))
         if record.job_id != job_id:
@@ -140,11 +166,9 @@ def _move_aside(path: Path, what: str, loaded: Loaded) -> None:
 def _rebuild(layout: Layout, job_id: str, track: dict[str, Any] | None, loaded: Loaded) -> JobRecord | None:
     """A record from `job_info.json` and the map of all jobs, or None where neither knows the job.
 
-    What an ended job's end was is told by the map. A job that had not ended is taken up as one that has started (so
-    that it is never launched twice): its host's engine tells the rest.
+    What an ended job's end was is told by them. A job that had not ended is taken up as one that has started (so that
+    it is never launched twice): the engine of its host tells the rest; where no host is known, each is asked.
     """
-    if track is None and _never_accepted(layout, job_id):
-        return None
     info = _read_info(layout, job_id)
     if not info and track is None:
         return None
@@ -172,24 +196,13 @@ def _rebuild(layout: Layout, job_id: str, track: dict[str, Any] | None, loaded: 
         state=state,
         detail="Its record was damaged and was rebuilt from job_info.json and job_track.json",
     )
+    if not state.terminal and started is None:
+        record = record.change(started_at=submitted)
     if not state.terminal and record.host is None:
-        record = record.change(
-            state=State.FAILED,
-            reason=Reason.CONTAINER_LOST,
-            detail="Its record was damaged, and nothing says on which host it ran",
-            finished_at=now(),
-        )
-    elif not state.terminal and started is None:
-        record = record.change(state=State.UNKNOWN, started_at=submitted)
+        detail = "Its record was damaged, and nothing says on which host it ran; it is looked for on each"
+        record = record.change(state=State.UNKNOWN, detail=detail, unknown_since=now())
     loaded.notes.append(f"The record of job {job_id} was rebuilt")
     return record
-
-
-def _never_accepted(layout: Layout, job_id: str) -> bool:
-    """Whether a submission was broken off before its record was written: its snapshot is there, no record ever was."""
-    if not layout.snapshot(job_id).exists():
-        return False
-    return not any(layout.record_folder(job_id).glob(f"{layout.record(job_id).name}*"))
 
 
 def _read_info(layout: Layout, job_id: str) -> dict[str, Any]:

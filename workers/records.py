@@ -163,9 +163,12 @@ class JobRecord:
         if not isinstance(data, dict):
             raise TypeError("a record must be an object")
         values = {key: data[key] for key in _FIELDS if key in data}
-        values["state"] = State(data["state"])
+        state = data["state"]
+        # A state that a newer version invented is none of ours: its host will tell what it means.
+        newer = isinstance(data.get("format"), int) and data["format"] > FORMAT and isinstance(state, str)
+        values["state"] = State.UNKNOWN if newer and state not in set(State) else State(state)
         reason = data.get("reason")
-        # A reason of a newer version is kept in the detail rather than lost.
+        # A reason of a newer version is left out; the detail has it in words.
         values["reason"] = Reason(reason) if reason in set(Reason) else None
         values["gpu_ids"] = tuple(str(gpu) for gpu in data.get("gpu_ids") or ())
         values["env"] = {str(k): str(v) for k, v in (data.get("env") or {}).items()}

@@ -22,7 +22,8 @@ ADOPTIONS_FIRST_S = 20.0
 async def take_up(book: JobBook, hosts: HostDirectory, listings: Listings, driver: JobDriver, stopper: Stopper) -> None:
     """Take up the jobs: states from one list per host, runners for what runs, then the queue in its order.
 
-    Adoptions come first, so that a queued job does not take the room that a running one already uses.
+    Adoptions come first, so that a queued job does not take the room that a running one already uses: launches, those
+    of jobs that come meanwhile too, wait for `driver.may_launch`.
     """
     active = book.active()
     placed = [record for record in active if record.placed]
@@ -32,15 +33,14 @@ async def take_up(book: JobBook, hosts: HostDirectory, listings: Listings, drive
         except TimeoutError:
             logger.warning("Not every host answered within %g s; their jobs are taken up when they do", SETTLE_S)
     await asyncio.gather(*(listings.of(host) for host in hosts.all() if host.online))
-    for record in placed:
+    for record in active:
         driver.drive(record.job_id)
+        if record.state is State.STOP_REQUESTED:
+            stopper.ensure(record.job_id)
     deadline = Deadline(ADOPTIONS_FIRST_S)
     while not deadline.passed() and any(_undecided(book, driver, record.job_id) for record in placed):
         await book.feed.wait(book.feed.number, 0.05)
-    for record in active:
-        if record.state is State.STOP_REQUESTED:
-            stopper.ensure(record.job_id)
-        driver.drive(record.job_id)
+    driver.may_launch.set()
     logger.info("Took up %d jobs, %d of them with a container", len(active), len(placed))
 
 

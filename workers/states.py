@@ -59,10 +59,18 @@ def _running(record: JobRecord, event: Event) -> JobRecord:
 
 
 def _note(record: JobRecord, event: Event) -> JobRecord:
-    if record.state in (State.STOP_REQUESTED, State.UNKNOWN):
+    """What the runner tells meanwhile. While the engine is away nobody can say whether the container runs."""
+    given = event.get("reason")
+    reason, detail = None if given is None else Reason(given), event.get("detail")
+    if record.state is State.STOP_REQUESTED:
         return record
-    reason = event.get("reason")
-    return record.change(reason=None if reason is None else Reason(reason), detail=event.get("detail"))
+    if record.state is State.UNKNOWN:
+        if reason is None and record.reason is Reason.DOCKER_UNAVAILABLE:
+            return record.change(state=State.RUNNING, reason=None, detail=None, unknown_since=None)
+        return record
+    if record.state is State.RUNNING and reason is Reason.DOCKER_UNAVAILABLE:
+        return record.change(state=State.UNKNOWN, reason=reason, detail=detail, unknown_since=event["at"])
+    return record.change(reason=reason, detail=detail or None)
 
 
 def _exited(record: JobRecord, event: Event) -> JobRecord:
@@ -186,7 +194,8 @@ def _unreachable(record: JobRecord, event: Event) -> JobRecord:
     waiting = record.change(unknown_since=event["at"])
     if record.state is State.STOP_REQUESTED:
         return waiting.change(reason=Reason.STOP_FAILED, detail=event["detail"])
-    return waiting.change(state=State.UNKNOWN, reason=Reason.HOST_UNREACHABLE, detail=event["detail"])
+    reason = Reason(event.get("reason", Reason.HOST_UNREACHABLE))
+    return waiting.change(state=State.UNKNOWN, reason=reason, detail=event["detail"])
 
 
 def _seen_running(record: JobRecord, event: Event) -> JobRecord:

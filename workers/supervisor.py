@@ -8,29 +8,30 @@ what waits, before anybody asks. What its methods return is plain data, `{"ok": 
 import asyncio
 import functools
 import logging
+import os
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
-from workers import identity, job_files
+from workers import identity, job_files, names
 from workers.answers import failure, success
 from workers.book import JobBook
 from workers.clock import Deadline, now
 from workers.driver import JobDriver
 from workers.errors import Conflict, OpevaError, Unavailable
-from workers.experiment_configs import ConfigStore
-from workers.files import storage_error
 from workers.host_answers import hosts_answer
-from workers.hosts import Host, HostDirectory
+from workers.hosts import HostDirectory
 from workers.housekeeping import Housekeeping
 from workers.layout import Layout
 from workers.listings import Listings
 from workers.options import Options
-from workers.placement import find_target
-from workers.record_files import load, write_record
+from workers.record_files import load
 from workers.records import JobRecord, State
+from workers.removal import Removal
 from workers.returning import take_up
+from workers.root_watch import RootWatch
 from workers.stopper import Stopper
+from workers.submission import Submissions
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 START_WAIT_S = 20.0
 #: Pause between two tries to start on a storage that fails.
 START_RETRY_S = 2.0
+#: How long a claim waits for a host that has only just joined to be met.
+MEETING_S = 5.0
 #: The longest that a reader is kept waiting for changes.
 MAX_POLL_S = 30.0
 
@@ -68,11 +71,10 @@ class JobSupervisor:
         self._options = Options.from_dict(options)
         self._given = {"options": options, "version": version}
         self._layout = Layout(Path(self._options.shared_root))
-        self._configs = ConfigStore(self._layout, self._options.max_config_bytes)
         self._hosts = HostDirectory(self._options, version)
         self._ready = asyncio.Event()
-        self._problem = "it is starting"
-        self._submitting = asyncio.Lock()
+        self._problem = Unavailable("it is starting", "supervisor_starting")
+        self._retired = False
         self._tasks = [asyncio.create_task(self._hosts.watch()), asyncio.create_task(self._start())]
 
     # -- start and end
@@ -80,62 +82,100 @@ class JobSupervisor:
     async def _start(self) -> None:
         while True:
             try:
-                await self._take_up()
-            except (OpevaError, OSError) as error:
-                self._problem = str(error)
+                await self._know()
+                break
+            except OpevaError as error:
+                self._problem = Unavailable(error.detail, error.code)
                 logger.error("The start waits: %s", error)
-                await asyncio.sleep(START_RETRY_S)
-            else:
-                return
-
-    async def _take_up(self) -> None:
-        self._cluster_id = await self._identify()
-        loaded = await asyncio.to_thread(load, self._layout)
-        self._book = JobBook(self._layout, loaded.records.values())
-        self._book.journal.start()
-        self._hosts.on_change = self._book.feed.touch
-        self._listings = Listings(self._hosts, self._options, self._cluster_id)
-        self._driver = JobDriver(self._book, self._hosts, self._listings, self._options, self._cluster_id)
-        self._stopper = Stopper(self._book, self._hosts, self._driver, self._options, self._cluster_id)
+            except Exception as error:
+                # Whatever it is, only another try can make it a supervisor that works.
+                self._problem = Unavailable(str(error) or type(error).__name__, "supervisor_starting")
+                logger.exception("The start failed and is tried again")
+            await asyncio.sleep(START_RETRY_S)
         self._ready.set()
-        housekeeping = Housekeeping(
-            self._book, self._hosts, self._listings, self._options, self._cluster_id, self._forget
-        )
-        self._tasks.append(asyncio.create_task(housekeeping.run()))
+        self._tasks.append(asyncio.create_task(self._housekeeping.run()))
         await take_up(self._book, self._hosts, self._listings, self._driver, self._stopper)
 
+    async def _know(self) -> None:
+        """Read the records and make what works with them. Raises OpevaError, OSError."""
+        self._cluster_id = await self._identify()
+        loaded = await asyncio.to_thread(load, self._layout)
+        for job_id in loaded.unfinished:
+            # Whoever asked for it was not told of it, and may ask again with the same id.
+            await asyncio.to_thread(job_files.delete, self._layout, job_id)
+        options, hosts, cluster_id = self._options, self._hosts, self._cluster_id
+        self._root = RootWatch(self._layout, cluster_id, options.storage_timeout_s)
+        self._book = JobBook(self._layout, loaded.records.values(), self._root.check)
+        self._listings = Listings(hosts, options, cluster_id)
+        self._driver = JobDriver(self._book, hosts, self._listings, self._storage_fault, options, cluster_id)
+        self._stopper = Stopper(self._book, hosts, self._driver, options, cluster_id)
+        self._removal = Removal(self._book, hosts, self._root, options, cluster_id)
+        self._submissions = Submissions(self._book, hosts, self._root, options)
+        self._housekeeping = Housekeeping(
+            self._book, hosts, self._listings, self._driver, self._removal, self._storage_fault, options, cluster_id
+        )
+        hosts.on_change = self._book.feed.touch
+        self._root.on_change = self._book.feed.touch
+        self._root.on_other = self._begin_anew
+        self._book.journal.start()
+        self._tasks.append(asyncio.create_task(self._root.run()))
+
     async def _identify(self) -> str:
+        """The installation's id; a new one for a root that has none and that nobody uses. Raises Unavailable."""
         known = await asyncio.to_thread(identity.read, self._layout)
         if known is not None:
             return known
         await asyncio.wait_for(self._hosts.settled.wait(), START_WAIT_S)
         for host in self._hosts.all():
-            if not host.online:
-                continue
-            answer = await self._hosts.call(
-                host, "holders", self._options.host_shared_root, timeout_s=self._options.docker_timeout_s
-            )
-            if answer["containers"]:
-                raise Unavailable(
-                    f"{self._layout.root} holds no installation, yet {len(answer['containers'])} containers of one run"
-                    f" on the host {host.name}: is the shared folder mounted?",
-                    "shared_root_missing",
+            if host.online and (host.docker or host.amount(names.RESOURCE_DOCKER) > 0):
+                answer = await self._hosts.call(
+                    host, "holders", self._options.host_shared_root, timeout_s=self._options.docker_timeout_s
                 )
+                self._check_unused(host.name, answer)
         return await asyncio.to_thread(identity.create, self._layout)
+
+    def _check_unused(self, host: str, answer: dict[str, Any]) -> None:
+        root = self._layout.root
+        if answer["error"]:
+            raise Unavailable(
+                f"{root} holds no installation, and whether containers of one run can't be known: {answer['error']}",
+                "shared_root_missing",
+            )
+        if answer["containers"]:
+            raise Unavailable(
+                f"{root} holds no installation, yet {len(answer['containers'])} containers of one run on the host"
+                f" {host}: is the shared folder mounted?",
+                "shared_root_missing",
+            )
+
+    def _storage_fault(self) -> OpevaError | None:
+        """Why nothing can be written on the shared storage at the moment, or None."""
+        return self._root.problem or self._book.journal.fault
+
+    def _begin_anew(self) -> None:
+        """The root is another installation's for good: with no job of the former one left, this one is taken up."""
+        if not self._book.active():
+            logger.error("%s: the supervisor starts anew with what is there", self._root.problem)
+            # Ray restarts the actor, and a start takes up whatever it finds.
+            os._exit(1)
 
     async def started(self) -> None:
         """Wait until the records are known. Raises Unavailable."""
+        if self._retired:
+            raise Unavailable("The job supervisor makes way for a new one", "supervisor_starting")
         try:
             await asyncio.wait_for(self._ready.wait(), START_WAIT_S)
         except TimeoutError:
-            raise Unavailable(f"The job supervisor can't work: {self._problem}", "supervisor_starting") from None
+            problem = self._problem
+            raise Unavailable(f"The job supervisor can't work: {problem.detail}", problem.code) from None
 
     async def describe(self) -> dict[str, Any]:
         """The options and the code's version that this supervisor was made with."""
         return self._given
 
     async def retire(self) -> None:
-        """Write what is to be written, before a successor takes over; containers go on."""
+        """Accept and allow nothing more, and write what is to be written; a successor takes over, containers go on."""
+        self._retired = True
         for task in self._tasks:
             task.cancel()
         if self._ready.is_set():
@@ -145,26 +185,32 @@ class JobSupervisor:
 
     async def claim(self, job_id: str, attempt: int, node_id: str) -> bool:
         """Whether a runner on a node may create the container of this attempt. Once said, a yes is on the disk."""
-        if not self._ready.is_set():
+        if self._retired or not self._ready.is_set():
             return False
-        record = self._book.find(job_id)
-        if record is None or record.attempt != attempt or record.terminal or record.state is State.STOP_REQUESTED:
+        host = await self._hosts.met(node_id, MEETING_S)
+        record = self._claimable(job_id, attempt)
+        if record is None or host is None:
             return False
         if record.claimed:
             return record.node_id == node_id
-        host = self._hosts.by_node(node_id)
-        if host is None:
-            return False
         event = {"event": "claimed", "at": now(), "host": host.name, "node_id": node_id, "address": host.address}
         self._book.apply(job_id, event)
         try:
             await self._book.flush(job_id)
         except OpevaError as error:
             logger.error("Job %s may not start: %s", job_id, error.detail)
-            self._book.put(self._book.get(job_id).change(claimed=False))
+            claimed = self._book.find(job_id)
+            if claimed is not None and claimed.attempt == attempt and not claimed.terminal:
+                self._book.put(claimed.change(claimed=False))
             return False
+        return self._claimable(job_id, attempt) is not None and not self._retired
+
+    def _claimable(self, job_id: str, attempt: int) -> JobRecord | None:
+        """The job's record if a container of this attempt may be made for it."""
         record = self._book.find(job_id)
-        return record is not None and record.attempt == attempt and record.state is not State.STOP_REQUESTED
+        if record is None or record.attempt != attempt or record.terminal or record.state is State.STOP_REQUESTED:
+            return None
+        return record
 
     # -- what the API asks
 
@@ -174,56 +220,10 @@ class JobSupervisor:
 
         The same `job_id`, or the same idempotency key with the same body, gives the job that is there already.
         """
-        async with self._submitting:
-            known = self._book.find(job_id) or self._known_by_key(request)
-            if known is not None:
-                return self._book.told(known)
-            await self._admit(request)
-            record = _record(job_id, request)
-            await self._write(record, request)
-            self._book.put(record)
-        self._driver.drive(job_id)
+        record, new = await self._submissions.accept(job_id, request)
+        if new:
+            self._driver.drive(record.job_id)
         return self._book.told(record)
-
-    def _known_by_key(self, request: dict[str, Any]) -> JobRecord | None:
-        key = request.get("idempotency_key")
-        known = None if key is None else self._book.by_key(key)
-        if known is not None and known.body_hash != request["body_hash"]:
-            raise Conflict(
-                f"The idempotency key {key!r} was used for another request, which became job {known.job_id}",
-                "idempotency_key_reused",
-            )
-        return known
-
-    async def _admit(self, request: dict[str, Any]) -> None:
-        """Refuse what can't be taken on now. Raises NotFound, InvalidInput, StorageFull, Unavailable."""
-        if self._book.journal.fault is not None:
-            raise self._book.journal.fault
-        try:
-            await asyncio.wait_for(self._hosts.settled.wait(), self._options.agent_timeout_s)
-        except TimeoutError:
-            logger.warning("A job is accepted before every host has answered")
-        hosts = self._hosts.all()
-        target = request.get("target_host")
-        wanted = hosts if target is None else find_target(target, hosts)
-        online = [host for host in wanted if host.online]
-        if not online:
-            which = "No host of the cluster" if target is None else f"The host {target}"
-            raise Unavailable(f"{which} is reachable", "host_unreachable")
-        if not any(host.docker for host in online):
-            tells = "; ".join(f"docker unavailable on host {host.name}: {host.docker_error}" for host in online)
-            raise Unavailable(tells, "docker_unavailable")
-
-    async def _write(self, record: JobRecord, request: dict[str, Any]) -> None:
-        save_as = request.get("save_as")
-        if save_as is not None:
-            await asyncio.to_thread(self._configs.save_as, save_as, request["config_text"])
-        await asyncio.to_thread(job_files.create, self._layout, record.job_id, request["config_text"], job_info(record))
-        try:
-            await asyncio.to_thread(write_record, self._layout, record)
-        except OSError as error:
-            await asyncio.to_thread(job_files.delete, self._layout, record.job_id)
-            raise storage_error(error, self._layout.record(record.job_id)) from error
 
     @answered
     async def get(self, job_id: str) -> dict[str, Any]:
@@ -233,42 +233,29 @@ class JobSupervisor:
     @answered
     async def stop(self, job_id: str) -> dict[str, Any]:
         """Ask for a job's end; its record. Asking again changes nothing."""
+        return self._book.told(await self._stop(job_id))
+
+    async def _stop(self, job_id: str) -> JobRecord:
         before = self._book.get(job_id)
         after = self._book.apply(job_id, {"event": "stop", "at": now()})
+        if after.state is State.CANCELED:
+            self._driver.withdraw(job_id)
+        elif after.state is State.STOP_REQUESTED:
+            self._stopper.ensure(job_id)
         if after is not before:
             try:
                 await self._book.flush(job_id)
             except OpevaError as error:
                 # A stop must work on a full disk: it is acted on from memory, and written when there is room.
                 logger.warning("The stop of job %s is not on the disk yet: %s", job_id, error.detail)
-        if after.state is State.CANCELED:
-            self._driver.withdraw(job_id)
-        elif after.state is State.STOP_REQUESTED:
-            self._stopper.ensure(job_id)
-        return self._book.told(after)
+        return self._book.find(job_id) or after
 
     @answered
     async def requeue(self, job_id: str, new_id: str, submitted_by: str | None) -> dict[str, Any]:
         """A new job from an ended one's snapshot; its record."""
-        async with self._submitting:
-            made = self._book.find(new_id)
-            if made is not None:
-                return self._book.told(made)
-            old = self._book.get(job_id)
-            if not old.terminal:
-                raise Conflict(f"Job {job_id} has not ended ({old.state}); stop it first", "job_active")
-            request = {
-                **old.to_dict(),
-                "idempotency_key": None,
-                "submitted_by": submitted_by or old.submitted_by,
-                "requeued_from": job_id,
-                "config_text": await asyncio.to_thread(job_files.read_snapshot, self._layout, job_id),
-            }
-            await self._admit(request)
-            record = _record(new_id, request)
-            await self._write(record, request)
-            self._book.put(record)
-        self._driver.drive(new_id)
+        record, new = await self._submissions.requeue(job_id, new_id, submitted_by)
+        if new:
+            self._driver.drive(new_id)
         return self._book.told(record)
 
     @answered
@@ -280,9 +267,9 @@ class JobSupervisor:
                 raise Conflict(
                     f"Job {job_id} has not ended ({record.state}); stop it first, or use force", "job_active"
                 )
-            await self.stop(job_id)
+            await self._stop(job_id)
             record = await self._wait_for_end(record)
-        await self._forget(record)
+        await self._removal.forget(record)
 
     async def _wait_for_end(self, record: JobRecord) -> JobRecord:
         deadline = Deadline(record.stop_grace_s + self._options.kill_deadline_s + self._options.docker_timeout_s)
@@ -296,29 +283,6 @@ class JobSupervisor:
             "stop_failed",
         )
 
-    async def _forget(self, record: JobRecord) -> None:
-        """Remove what there is of an ended job. A container on a host that is away is swept when the host is back."""
-        host = self._hosts.by_name(record.host or "")
-        reachable = host if host is not None and host.online else None
-        if record.placed and reachable is not None:
-            await self._on_host(reachable, "remove", self._cluster_id, record.job_id)
-        self._book.remove(record.job_id)
-        for folder in await asyncio.to_thread(job_files.delete, self._layout, record.job_id):
-            # A container wrote there as another user; one of its kind may remove it.
-            away = str(folder.relative_to(self._layout.root))
-            if reachable is not None:
-                await self._on_host(
-                    reachable, "delete_tree", str(folder), record.image, f"{self._options.host_shared_root}/{away}"
-                )
-
-    async def _on_host(self, host: Host, method: str, *args: object) -> None:
-        """Ask a host to tidy up; what it can't do now is left to the sweeper."""
-        try:
-            await self._hosts.call(host, method, *args, timeout_s=self._options.docker_timeout_s)
-        except Exception as error:
-            # It belongs to no job from here on, which is how the sweeper finds it.
-            logger.warning("%s of %s is left to the sweeper on %s: %s", method, args[1], host.name, error)
-
     async def changes(self, epoch: str, number: int, timeout_s: float) -> dict[str, Any]:
         """What a copy at `number` of `epoch` lacks, and the hosts; waits for news up to `timeout_s`."""
         try:
@@ -327,51 +291,14 @@ class JobSupervisor:
             return failure(error)
         if epoch == self._book.feed.epoch:
             await self._book.feed.wait(number, min(timeout_s, MAX_POLL_S))
-        fault = self._book.journal.fault
+        fault = self._storage_fault()
         return success(
             {
                 **self._book.changes(epoch, number),
                 "hosts": hosts_answer(self._hosts.all(), self._book.active()),
+                #: Whether every host has had the time to answer: until then an earlier picture is the better one.
+                "hosts_settled": self._hosts.settled.is_set(),
                 "cluster_id": self._cluster_id,
                 "storage": None if fault is None else fault.detail,
             }
         )
-
-
-def job_info(record: JobRecord) -> dict[str, Any]:
-    """What a job's `job_info.json` says of it."""
-    return {
-        "job_id": record.job_id,
-        "job_name": record.job_name,
-        "experiment_name": record.experiment_name,
-        "run_name": record.run_name,
-        "config_path": record.config_path,
-        "target_host": record.target_host,
-        "image": record.image,
-        "submitted_by": record.submitted_by,
-        "submitted_at": record.submitted_at,
-        "requeued_from": record.requeued_from,
-    }
-
-
-def _record(job_id: str, request: dict[str, Any]) -> JobRecord:
-    return JobRecord(
-        job_id=job_id,
-        job_name=request["job_name"],
-        experiment_name=request["experiment_name"],
-        run_name=request["run_name"],
-        image=request["image"],
-        submitted_at=now(),
-        submitted_by=request.get("submitted_by"),
-        config_path=request.get("config_path"),
-        env=dict(request["env"]),
-        cpus=request["cpus"],
-        gpus=request["gpus"],
-        memory=request["memory"],
-        timeout_s=request["timeout_s"],
-        stop_grace_s=request["stop_grace_s"],
-        target_host=request.get("target_host"),
-        idempotency_key=request.get("idempotency_key"),
-        body_hash=request.get("body_hash"),
-        requeued_from=request.get("requeued_from"),
-    )

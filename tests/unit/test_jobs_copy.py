@@ -30,7 +30,7 @@ class Copy:
 
     def follow(self) -> None:
         news = self.book.changes(self.client._epoch, self.client._number)
-        self.client._take({**news, "hosts": {}, "storage": None})
+        self.client._take({**news, "hosts": {}, "hosts_settled": True, "storage": None})
 
 
 async def test_the_copy_holds_what_the_supervisor_holds_newest_first(tmp_path: Path) -> None:

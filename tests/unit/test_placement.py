@@ -125,7 +125,7 @@ def test_a_container_is_nobodys_unless_a_job_that_has_not_ended_runs_in_it(
 
 
 def test_the_grace_period_starts_over_when_a_thing_was_somebodys_meanwhile() -> None:
-    thing = Orphan("c", "why")
+    thing = Orphan("c", "why", "j")
     patient, eager = Grace(1000), Grace(0)
     assert patient.due("h", [thing]) == []
     assert eager.due("h", [thing]) == [thing]

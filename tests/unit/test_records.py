@@ -107,13 +107,14 @@ def test_with_all_else_damaged_the_jobs_own_folder_tells_that_it_existed(layout:
     layout.record(record.job_id).unlink()
     layout.job_info(record.job_id).write_text(json.dumps({"job_id": record.job_id, "job_name": "n", "image": "i"}))
     rebuilt = load(layout).records[record.job_id]
-    assert (rebuilt.state, rebuilt.reason, rebuilt.job_name) == (State.FAILED, Reason.CONTAINER_LOST, "n")
+    assert (rebuilt.state, rebuilt.host, rebuilt.placed, rebuilt.job_name) == (State.UNKNOWN, None, True, "n")
 
 
 def test_a_submission_that_was_broken_off_before_its_record_is_no_job(layout: Layout) -> None:
     record = make()
     create(layout, record.job_id, "a: 1\n", {"job_id": record.job_id, "job_name": "n", "image": "i"})
-    assert load(layout).records == {}
+    loaded = load(layout)
+    assert (loaded.records, loaded.unfinished) == ({}, [record.job_id])
     write_record(layout, record)
     layout.record(record.job_id).write_bytes(b"")
     assert set(load(layout).records) == {record.job_id}
