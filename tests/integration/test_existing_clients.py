@@ -124,7 +124,7 @@ def _check_all(api: Api, client: str, area: str, **names: str) -> None:
     problems: list[str] = []
     for call in _calls(client, area):
         names["<name from /hosts>"] = api.json("/hosts")["available_hosts"][0]["name"]
-        answer = _call(api, call, names)
+        answer = _call(api, client, call, names)
         label = f"{call['method']} {call['path']}"
         if answer.status_code not in call.get("status", [200]):
             problems.append(f"{label}: {answer.status_code} {answer.text}")
@@ -134,7 +134,7 @@ def _check_all(api: Api, client: str, area: str, **names: str) -> None:
     assert problems == []
 
 
-def _call(api: Api, call: dict[str, Any], names: dict[str, str]) -> requests.Response:
+def _call(api: Api, client: str, call: dict[str, Any], names: dict[str, str]) -> requests.Response:
     path = call["path"]
     for name, value in names.items():
         path = path.replace(f"{{{name}}}", value)
@@ -143,7 +143,8 @@ def _call(api: Api, call: dict[str, Any], names: dict[str, str]) -> requests.Res
         body = body.replace("<name from /hosts>", names["<name from /hosts>"])
         body = body.replace("<id>", names.get("job_id", ""))
     # The client of 2026 says so on GETs too.
-    headers = {"Content-Type": "application/json"}
+    says_json = body is not None or client == "client_2026"
+    headers = {"Content-Type": "application/json"} if says_json else {}
     return api.request(call["method"], path, data=body, headers=headers, timeout=PATIENCE)
 
 
