@@ -83,10 +83,16 @@ class SitesReplica:
         """In a thread: pymongo waits. It goes on to its end if the caller goes away, so a write is never half done."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
 
+    def close(self) -> None:
+        """Serve no more streams and let go of MongoDB."""
+        self._pipes.close()
+        self._connection.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     def __del__(self) -> None:
-        pipes = getattr(self, "_pipes", None)
-        if pipes is not None:
-            pipes.close()
+        # What Serve calls when it ends a replica; after a constructor that failed there is nothing to close.
+        if hasattr(self, "_pipes"):
+            self.close()
 
 
 _deployment = serve.deployment(

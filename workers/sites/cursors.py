@@ -95,7 +95,7 @@ class CollectionReader:
 
     def _sources(self, span: Span, sort: Sort) -> Iterator[Source]:
         """The kinds of which the span has documents, each with its documents in the server's order."""
-        for stamp in self._windows.kinds():
+        for stamp in self._windows.kinds(span):
             batches = self._windows.forward(stamp, span, sort)
             first = next(batches, None)
             if first is None:
@@ -136,7 +136,7 @@ class CollectionReader:
     def _newest_instants(self, span: Span, limit: int) -> list[float]:
         """The newest `limit` instants of a span as a heap, so that the oldest of them is the first."""
         newest: list[float] = []
-        for stamp in self._windows.kinds():
+        for stamp in self._windows.kinds(span):
             slack = stamp.slack(self._zone)
             for reading, documents in self._windows.backward(stamp, span, limit):
                 if len(newest) == limit and reading + slack < newest[0]:

@@ -65,11 +65,13 @@ class Schemas:
             NotFound: it has none.
             InvalidInput, TooLarge: as for `create`.
         """
-        names.site_name(site)
         with self._writing(site):
+            # Looked for first: some servers make a database of any name that an update mentions.
+            found = self._sites.open(site)
             # Not $set: a server would take keys of the schema that begin with a dollar for its own.
-            changed = self._collection(site).replace_one({"_id": SCHEMA}, {"_id": SCHEMA, SCHEMA: schema})
-        if changed.matched_count == 0:
+            stored = {"_id": SCHEMA, SCHEMA: schema}
+            changed = found.schema is not None and self._collection(site).replace_one({"_id": SCHEMA}, stored)
+        if not changed or changed.matched_count == 0:
             raise NotFound(f"Site '{site}' has no schema to update; POST /schema/create makes one", "schema_not_found")
         return self._warnings(site, schema)
 

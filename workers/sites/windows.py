@@ -18,7 +18,7 @@ from pymongo.collection import Collection
 from workers.sites import instants
 from workers.sites.client import Document
 from workers.sites.indexes import FIELD
-from workers.sites.stamps import STAMPS, Stamp
+from workers.sites.stamps import DATES, STAMPS, Stamp
 
 _DAY: Final = 86400.0
 #: Windows begin with a day, grow where there is little, and shrink to what holds about so many documents.
@@ -83,13 +83,18 @@ class Windows:
         self._floors = floors
         self._indexed = indexed
 
-    def kinds(self) -> tuple[Stamp, ...]:
-        """The kinds that the collection may have. Without an index each costs a scan, so one scan says which occur."""
-        if self._indexed:
+    def kinds(self, span: Span) -> tuple[Stamp, ...]:
+        """The kinds that the collection may have in a span, so that windows are not cut in vain for the others."""
+        if not self._indexed:
+            # Each kind costs a scan, so one scan says which occur.
+            groups = self._collection.aggregate([{"$group": {"_id": {"$type": f"${FIELD}"}}}], allowDiskUse=True)
+            types = {group["_id"] for group in groups}
+            return tuple(stamp for stamp in STAMPS if stamp.types & types)
+        if span.start is not None and span.start > time.time() - 2 * _LONGEST:
             return STAMPS
-        groups = self._collection.aggregate([{"$group": {"_id": {"$type": f"${FIELD}"}}}], allowDiskUse=True)
-        types = {group["_id"] for group in groups}
-        return tuple(stamp for stamp in STAMPS if stamp.types & types)
+        # Most sites store dates and nothing else. Dates are not asked for: where a server builds a whole result before
+        # it hands out its first document, asking costs as much as reading.
+        return tuple(stamp for stamp in STAMPS if stamp is DATES or self._occurs(stamp, span))
 
     def undated(self) -> Iterator[list[Document]]:
         """The documents without a timestamp, in no particular order."""
@@ -147,6 +152,11 @@ class Windows:
             width = _next_width(width, count)
         if low < at:
             yield from self._with_reading(at, stamp, (self._lower(stamp, low), stamp.bound(at)))
+
+    def _occurs(self, stamp: Stamp, span: Span) -> bool:
+        lower, upper = self._whole(stamp, span)
+        found = self._query({FIELD: {"$gte": lower, "$lt": upper}}, None, 1, {FIELD: 1, "_id": 0})
+        return next(found, None) is not None
 
     def _edges(self, stamp: Stamp, span: Span) -> tuple[float, float, float]:
         """Where windows begin to be cut, and the span's ends, as readings of the kind; open ends are infinite."""
