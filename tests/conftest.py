@@ -5,6 +5,8 @@ from pathlib import Path
 
 from hypothesis import settings
 
+pytest_plugins = ["tests.harness.fixtures"]
+
 # Settings of whoever runs the tests must not reach them: a test shall never write to a database that is somebody's.
 for _name in [name for name in os.environ if name.startswith("OPEVA_")]:
     del os.environ[_name]

@@ -24,6 +24,8 @@ SETTINGS: Final = {
     "OPEVA_IMAGE_COMMANDS": json.dumps({BUSYBOX.split(":")[0]: BUSYBOX_COMMAND}),
     "OPEVA_DEFAULT_STOP_GRACE_S": "2",
     "OPEVA_STOP_RETRY_S": "1",
+    "OPEVA_SWEEP_EVERY_S": "2",
+    "OPEVA_SWEEP_GRACE_S": "5",
 }
 CPUS: Final = 2
 
