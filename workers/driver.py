@@ -7,7 +7,7 @@ process, its node, Ray), the loop looks again.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from typing import Any
 
@@ -79,8 +79,8 @@ class JobDriver:
         self._absences: dict[str, Absence] = {}
         #: Set once what runs already has its runners, so that no queued job takes the room of a running one.
         self.may_launch = asyncio.Event()
-        #: Called with a job's id when it has ended.
-        self.on_end: Callable[[str], None] = lambda job_id: None
+        #: Called when a job has ended.
+        self.on_end: Callable[[JobRecord], Awaitable[None]] | None = None
 
     def drive(self, job_id: str) -> None:
         """See to a job until it has ended."""
@@ -108,7 +108,8 @@ class JobDriver:
             if record is None:
                 return
             if record.terminal:
-                self.on_end(job_id)
+                if self.on_end is not None:
+                    await self.on_end(record)
                 return
             try:
                 await (self._adopt(record) if record.placed else self._launch(record))

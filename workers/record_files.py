@@ -17,7 +17,7 @@ from workers.clock import now
 from workers.errors import InvalidInput, NotFound
 from workers.files import read_beneath, write_atomic
 from workers.layout import Layout
-from workers.records import JobRecord, State
+from workers.records import JobRecord, Reason, State
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ def _track_entry(record: JobRecord) -> dict[str, Any]:
         "container_name": record.container_name,
         "host": record.host,
         "status": str(record.state),
+        "reason": None if record.reason is None else str(record.reason),
         "job_name": record.job_name,
         "image": record.image,
         "exit_code": record.exit_code,
@@ -194,6 +195,7 @@ def _rebuild(layout: Layout, job_id: str, track: dict[str, Any] | None, loaded: 
         finished_at=_number(known.get("finished_at")),
         claimed=True,
         state=state,
+        reason=Reason(known["reason"]) if known.get("reason") in set(Reason) else None,
         detail="Its record was damaged and was rebuilt from job_info.json and job_track.json",
     )
     if not state.terminal and started is None:

@@ -127,6 +127,14 @@ def job_info(record: JobRecord) -> dict[str, Any]:
         "submitted_by": record.submitted_by,
         "submitted_at": record.submitted_at,
         "requeued_from": record.requeued_from,
+        "status": str(record.state),
+        "reason": None if record.reason is None else str(record.reason),
+        "host": record.host,
+        "container_id": record.container_id,
+        "container_name": record.container_name,
+        "exit_code": record.exit_code,
+        "started_at": record.started_at,
+        "finished_at": record.finished_at,
     }
 
 

@@ -18,7 +18,7 @@ from workers.answers import failure, success
 from workers.book import JobBook
 from workers.clock import Deadline, now
 from workers.driver import JobDriver
-from workers.errors import Conflict, OpevaError, Unavailable
+from workers.errors import Conflict, NotFound, OpevaError, Unavailable
 from workers.host_answers import hosts_answer
 from workers.hosts import HostDirectory
 from workers.housekeeping import Housekeeping
@@ -26,12 +26,12 @@ from workers.layout import Layout
 from workers.listings import Listings
 from workers.options import Options
 from workers.record_files import load
-from workers.records import JobRecord, State
+from workers.records import JobRecord, Reason, State
 from workers.removal import Removal
 from workers.returning import take_up
 from workers.root_watch import RootWatch
 from workers.stopper import Stopper
-from workers.submission import Submissions
+from workers.submission import Submissions, job_info
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +114,7 @@ class JobSupervisor:
         self._housekeeping = Housekeeping(
             self._book, hosts, self._listings, self._driver, self._removal, self._storage_fault, options, cluster_id
         )
+        self._driver.on_end = self._write_info
         hosts.on_change = self._book.feed.touch
         self._root.on_change = self._book.feed.touch
         self._root.on_other = self._begin_anew
@@ -181,6 +182,16 @@ class JobSupervisor:
         if self._ready.is_set():
             await self._book.journal.close(deadline_s=5.0)
 
+    async def _write_info(self, record: JobRecord) -> None:
+        """Set an ended job's `job_info.json` right: what its container told of its MLflow run, and our own fields."""
+        try:
+            await self._root.checked()
+            info = await asyncio.to_thread(job_files.merge_info, self._layout, record.job_id, job_info(record))
+            await asyncio.to_thread(job_files.write_info, self._layout, record.job_id, info)
+        except OpevaError as error:
+            # It is a copy; the record has it all.
+            logger.warning("job_info.json of job %s is left as it is: %s", record.job_id, error)
+
     # -- what runners ask
 
     async def claim(self, job_id: str, attempt: int, node_id: str) -> bool:
@@ -196,7 +207,13 @@ class JobSupervisor:
         event = {"event": "claimed", "at": now(), "host": host.name, "node_id": node_id, "address": host.address}
         self._book.apply(job_id, event)
         try:
+            # What a container finds there is what was submitted, whoever had a hand in the folder meanwhile.
+            await asyncio.to_thread(job_files.restore, self._layout, job_id, job_info(record))
             await self._book.flush(job_id)
+        except NotFound as error:
+            lost = {"event": "failed", "at": now(), "reason": Reason.CONFIG_INVALID, "detail": error.detail}
+            self._book.apply(job_id, lost)
+            return False
         except OpevaError as error:
             logger.error("Job %s may not start: %s", job_id, error.detail)
             claimed = self._book.find(job_id)
