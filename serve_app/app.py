@@ -62,9 +62,11 @@ def build_app(services: Services) -> FastAPI:
         # The default of five threads on two cores would be taken by a few slow reads of the shared storage.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "storage"))
         await services.jobs.start()
+        warming = asyncio.create_task(services.warm())
         try:
             yield
         finally:
+            warming.cancel()
             await services.jobs.close()
 
     app = FastAPI(

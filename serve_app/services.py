@@ -1,6 +1,7 @@
 """What routes work with: made once per replica, reached through the app's state."""
 
 import asyncio
+import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from serve_app.job_listing import Rows
 from serve_app.settings import Settings
 from serve_app.streams import Seats
 from workers.client import Health
-from workers.errors import Unavailable
+from workers.errors import OpevaError, Unavailable
 from workers.experiment_configs import ConfigStore
 from workers.job_progress import ProgressFiles
 from workers.job_request import JobRequest
@@ -24,7 +25,12 @@ from workers.layout import Layout
 from workers.options import Options
 from workers.records import JobRecord
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+#: So many rows take about 2 ms.
+_WARM_ROWS = 200
 
 
 class Jobs(Protocol):
@@ -83,6 +89,17 @@ class Services:
     def seats(self) -> Seats:
         """The streams that follow something."""
         return Seats(self.settings.max_follows)
+
+    async def warm(self) -> None:
+        """Make the JSON of the jobs that there are, a few at a time, so that the first list of many is quick too."""
+        try:
+            records = await self.jobs.jobs()
+        except OpevaError as error:
+            logger.info("The list of jobs is not made in advance: %s", error.detail)
+            return
+        for start in range(0, len(records), _WARM_ROWS):
+            self.rows.render(records[start : start + _WARM_ROWS], len(records))
+            await asyncio.sleep(0)
 
     async def on_storage(self, work: Callable[..., T], *args: Any) -> T:
         """The outcome of `work(*args)`, which reads or writes the shared storage, in a thread and with a deadline.
