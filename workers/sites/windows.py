@@ -22,13 +22,13 @@ from workers.sites.stamps import DATES, STAMPS, Stamp
 
 _DAY: Final = 86400.0
 #: Windows begin with a day, grow where there is little, and shrink to what holds about so many documents.
-_TARGET: Final = 4000
+_TARGET: Final = 10000
 _SHORTEST: Final = 1.0
 _LONGEST: Final = 14 * _DAY
 #: All before is one window: the sites of this field have no readings from then, and if one has they are read as well.
 _EARLIEST: Final = 1420070400.0  # 2015-01-01
 #: Documents that the server sends at once (it stops at 16 MB by itself).
-_SERVER_BATCH: Final = 1000
+_SERVER_BATCH: Final = 5000
 
 Sort = list[tuple[str, int]]
 #: Values of `timestamp` from the first (included) to the second (not included).
