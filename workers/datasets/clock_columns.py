@@ -41,7 +41,7 @@ class LocalClock:
             month=local.month.to_numpy().astype(np.int64),
             hour=minute_of_day // 60 + 1,
             minutes=minute_of_day % 60,
-            day_type=local.dayofweek.to_numpy().astype(np.int64) + 1,
+            day_type=local.day_of_week.to_numpy().astype(np.int64) + 1,
             daylight_savings_status=_summer_time(starts, wall - starts, zone),
             day=wall // DAY_MS,
             minute_of_day=minute_of_day,

@@ -7,7 +7,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from workers.datasets.clock_columns import LocalClock, steps_like_citylearn
-from workers.datasets.columns import MEASURED, Column
+from workers.datasets.columns import BUILDING_COLUMNS, MEASURED, Column
 from workers.datasets.devices import BuildingDevices
 from workers.datasets.grid import Grid
 from workers.datasets.manifest import MANIFEST_FILE
@@ -61,7 +61,15 @@ def make_plan(
     """
     warnings = list(selection.warnings)
     asked = Grid.spanning(start_ms, end_ms, request.period_ms)
-    extents = {b: _extent(summaries.get(b, ()), asked) for b in selection.buildings}
+    extents = {b: _extent(summaries.get(b, ()), request.period_ms) for b in selection.buildings}
+    if request.until_ms is None:
+        # The last reading may stand for more time than the bin that it fell into.
+        asked = Grid(
+            asked.first,
+            max((e[1] + 1 for e in extents.values() if e), default=asked.end) - asked.first,
+            asked.period_ms,
+        )
+    extents = {b: _within(extent, asked) for b, extent in extents.items()}
     buildings = {}
     for building, collection in selection.buildings.items():
         if extents[building] is not None:
@@ -90,16 +98,23 @@ def _time(grid: Grid) -> str:
     return f"from {iso_of_milliseconds(grid.start_ms)} until {iso_of_milliseconds(grid.end_ms)}"
 
 
-def _extent(summaries: Sequence[WindowPartial], asked: Grid) -> tuple[int, int] | None:
-    """The first and the last bin within `asked` that a building's readings stand for; None without any."""
-    held = []
-    for name in (*MEASURED, None):
-        partials = [s.plugs.presence for s in summaries if s.plugs] if name is None else series_of(summaries, name)
-        if partials:
-            first, last = held_bins(partials, asked.period_ms)
-            if first < asked.end and last >= asked.first:
-                held.append((first, min(last, asked.end - 1)))
+def _extent(summaries: Sequence[WindowPartial], period_ms: int) -> tuple[int, int] | None:
+    """The first and the last bin that a building's readings stand for; None without any.
+
+    Prices, weather and carbon count only where there is nothing else: they may come once a day.
+    """
+    own = [series_of(summaries, column.name) for column in BUILDING_COLUMNS]
+    own.append([s.plugs.presence for s in summaries if s.plugs])
+    series = own if any(own) else [series_of(summaries, name) for name in MEASURED]
+    held = [held_bins(partials, period_ms) for partials in series if partials]
     return (min(first for first, _ in held), max(last for _, last in held)) if held else None
+
+
+def _within(extent: tuple[int, int] | None, asked: Grid) -> tuple[int, int] | None:
+    """The part of an extent that lies in `asked`; None where nothing does."""
+    if extent is None or extent[0] >= asked.end or extent[1] < asked.first:
+        return None
+    return max(extent[0], asked.first), min(extent[1], asked.end - 1)
 
 
 def _common(asked: Grid, extents: Mapping[str, tuple[int, int]], warnings: list[str]) -> Grid:
