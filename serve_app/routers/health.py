@@ -1,6 +1,7 @@
 """Whether the service lives, and whether what it stands on does."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from serve_app.services import Here, Services
 from workers.clock import Stopwatch
 from workers.errors import OpevaError, Unavailable
 from workers.files import storage_error
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(tags=["health"])
 
@@ -57,6 +60,10 @@ async def _check(what: str, here: Services, ask: Callable[[], Awaitable[dict[str
         outcome = {"status": "error", "detail": f"{what} did not answer within {limit:g} s"}
     except OpevaError as error:
         outcome = {"status": "error", "detail": error.detail}
+    except Exception as error:
+        # A report that fails at one part would say nothing of the others.
+        logger.exception("The health check of %s failed", what)
+        outcome = {"status": "error", "detail": f"{what}: the check failed with {type(error).__name__}"}
     return {"latency_ms": round(watch.elapsed() * 1000, 1), **outcome}
 
 

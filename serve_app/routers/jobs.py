@@ -160,7 +160,7 @@ async def job_config(job_id: str, here: Here) -> Response:
     return Response(text, media_type="text/yaml")
 
 
-@router.post("/jobs/{job_id}/requeue", response_model=Requeued, responses=problems(400, 404, 409, 503, 507))
+@router.post("/jobs/{job_id:name}/requeue", response_model=Requeued, responses=problems(400, 404, 409, 503, 507))
 async def requeue_job(job_id: str, request: Request, here: Here) -> JSONAnswer:
     """Run an ended job's snapshot again, as a new job."""
     record = await to_the_end(here.jobs.requeue(names.job_id(job_id), _user(request)))

@@ -38,7 +38,7 @@ async def simulation_log(
 
 
 @router.get(
-    "/logs/{job_id}/events",
+    "/logs/{job_id:name}/events",
     responses={
         200: {
             "description": "An event for each line, whose id is the byte of the log to go on from, and `end` at the "

@@ -15,7 +15,8 @@ DOCUMENTED = {
     "POST /stop/{job_id}", "GET /jobs", "GET /jobs/events", "GET /queue", "GET /job-info/{job_id}",
     "POST /jobs/{job_id}/requeue", "DELETE /job/{job_id}", "POST /experiment-configs/create",
     "GET /experiment-configs", "GET /experiment-configs/{file_name}", "PUT /experiment-configs/{file_name}",
-    "DELETE /experiment-configs/{file_name}",
+    "DELETE /experiment-configs/{file_name}", "GET /sites", "GET /real-time-data/{site}", "GET /historical-data/{site}",
+    "POST /schema/create", "PUT /schema/update/{site}", "GET /schema/{site}",
 }  # fmt: skip
 
 
@@ -60,6 +61,12 @@ async def test_a_part_that_fails_or_does_not_answer_holds_up_no_other(tmp_path: 
         async def never() -> Any:
             await asyncio.sleep(600)
 
+        async def fails() -> Any:
+            raise ZeroDivisionError
+
+        here.jobs.health = fails  # type: ignore[method-assign]
+        answer = await here.http.get("/health?deep=true")
+        assert "ZeroDivisionError" in answer.json()["supervisor"]["detail"]
         here.jobs.health = never  # type: ignore[method-assign]
         answer = await here.http.get("/health?deep=true")
         assert answer.status_code == 503

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from serve_app.settings import Settings
+from serve_app.settings_table import table
 from workers.options import Options
 
 
@@ -97,3 +98,7 @@ def test_every_setting_says_what_it_is() -> None:
 
 def test_the_tokens_file_lies_in_the_private_folder_by_default() -> None:
     assert Settings.load({"shared_root": "/s"}).tokens_path == Path("/s/.opeva/tokens")
+
+
+def test_the_table_of_settings_in_the_documentation_is_that_of_the_code() -> None:
+    assert table() in (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
