@@ -26,6 +26,8 @@ T = TypeVar("T")
 #: What the engine said of itself is told again without asking for this long.
 _FRESH_S: Final = 2.0
 _CALL_S: Final = 10.0
+#: Asking the engine how it is: the answer must be there before whoever asks this agent gives up.
+_PROBE_S: Final = 8.0
 _PULL_S: Final = 1800.0
 _REMOVE_S: Final = 20.0
 _THREADS: Final = 16
@@ -62,9 +64,9 @@ class HostAgent:
                 loop = asyncio.get_running_loop()
                 self._asking = loop.run_in_executor(self._probe_threads, _engine_facts)
             try:
-                self._engine_facts = await asyncio.wait_for(asyncio.shield(self._asking), _CALL_S / 2)
+                self._engine_facts = await asyncio.wait_for(asyncio.shield(self._asking), _PROBE_S)
             except TimeoutError as error:
-                self._engine_facts = _no_engine(unavailable(TimeoutError(f"no answer in {_CALL_S / 2:g} s")), error)
+                self._engine_facts = _no_engine(unavailable(TimeoutError(f"no answer in {_PROBE_S:g} s")), error)
             self._asked = Stopwatch()
         return {
             "hostname": hostname(),
@@ -184,7 +186,7 @@ class HostAgent:
 
 def _engine_facts() -> dict[str, Any]:
     try:
-        engine = connect(_CALL_S / 2)
+        engine = connect(_PROBE_S)
         facts = engine.client.info()
     except EngineError as error:
         return _no_engine(error, error)

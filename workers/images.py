@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 _WORDS: Final = 500
 _STEP_S: Final = 0.2
+_STRAY_S: Final = 30.0
 
 
 def present(client: Any, image: str) -> bool:
@@ -57,15 +58,17 @@ def pull(engine: Engine, image: str, timeout_s: float) -> None:
     Raises EngineError `image_pull_failed` or `docker_unavailable`.
     """
     deadline = Deadline(timeout_s)
-    work = _Pull(engine.again(timeout_s), image)
+    # The deadline is kept here; the connection's own only ends what nobody waits for any more.
+    work = _Pull(engine.again(timeout_s + _STRAY_S), image)
     thread = threading.Thread(target=work.run, name=f"pull {image}", daemon=True)
     thread.start()
     try:
         while thread.is_alive() and not deadline.passed():
             thread.join(min(_STEP_S, deadline.left()))
+        late = thread.is_alive()
     finally:
         work.give_up()
-    if thread.is_alive():
+    if late:
         raise _failed(image, f"not done in {timeout_s:g} s")
     if work.error is not None:
         raise work.error

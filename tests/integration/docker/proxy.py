@@ -67,6 +67,15 @@ class DockerProxy:
 
         self._rules.append((re.compile(pattern), rule, [times]))
 
+    def lose_request(self, pattern: str, times: int = 1) -> None:
+        """The client sees its connection break, and the engine has heard nothing."""
+
+        def rule(link: _Link, data: bytes) -> bool:
+            link.close()
+            return True
+
+        self._rules.append((re.compile(pattern), rule, [times]))
+
     def hang(self, pattern: str, times: int = 1) -> None:
         """The request is swallowed: neither done nor answered."""
         self._rules.append((re.compile(pattern), lambda link, data: True, [times]))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,14 +65,14 @@ async def test_without_an_engine_it_says_so_and_names_the_host(agent: HostAgent,
     assert hostname() in (await agent.remove("x", "y"))["error"]
 
 
-async def test_an_engine_that_hangs_keeps_it_from_answering_nothing_else(
-    agent: HostAgent, proxy: DockerProxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("workers.agent._CALL_S", 2.0)
-    proxy.hang("GET /containers/json", times=1)
+async def test_a_call_that_hangs_keeps_no_other_from_being_answered(agent: HostAgent, proxy: DockerProxy) -> None:
+    proxy.hang("GET /containers/json")
     stuck = asyncio.create_task(agent.listing("x"))
     await asyncio.to_thread(until, lambda: "GET /containers/json" in proxy.requests, "the listing")
     assert (await agent.info())["docker"] is True
+    assert (await agent.stop("x", "y", 1.0, 1.0))["outcome"] == "absent"
+    assert not stuck.done()
+    proxy.go_away()
     assert (await stuck)["ok"] is False
 
 
@@ -199,14 +202,17 @@ def _remove_as_nobody(folder: Path, image: str) -> str:
     ).stdout.strip()
 
 
-def test_what_a_root_container_left_is_removed_by_a_user_who_is_not_root(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    parent = tmp_path_factory.mktemp("shared")
-    for folder in (parent, *parent.parents[:2]):
-        folder.chmod(0o755)
-    os.chown(parent, 65534, 65534)
-    job = parent / "job"
+@pytest.fixture
+def nobodys_folder() -> Iterator[Path]:
+    """A folder of the user `nobody`. pytest's own folders are closed to other users, again at each session's start."""
+    folder = Path(tempfile.mkdtemp(prefix="opeva-test-"))
+    os.chown(folder, 65534, 65534)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_what_a_root_container_left_is_removed_by_a_user_who_is_not_root(nobodys_folder: Path) -> None:
+    job = nobodys_folder / "job"
     (job / "results" / "deep").mkdir(parents=True)
     for name in ("plain", ".hidden", "..dots", "results/deep/file"):
         (job / name).touch()

@@ -36,11 +36,13 @@ def test_a_call_whose_answer_is_lost_is_not_done_twice(
         assert installation.containers(spec) == []
 
 
-def test_a_create_that_hangs_is_looked_up_and_done_again(installation: Installation, proxy: DockerProxy) -> None:
-    proxy.hang("POST /containers/create")
-    spec = installation.spec("echo words", docker_timeout_s=1.0)
+@pytest.mark.parametrize("lost", ["POST /containers/create", "POST /containers/.*/start"])
+def test_a_call_that_the_engine_never_heard_is_made_again(
+    installation: Installation, proxy: DockerProxy, lost: str
+) -> None:
+    proxy.lose_request(lost)
+    spec = installation.spec("echo words")
     assert installation.run(spec)[-1]["event"] == "exited"
-    assert proxy.requests.count("POST /containers/create") == 2
     assert installation.log(spec) == b"words\n"
 
 
@@ -108,21 +110,27 @@ def test_a_log_stream_that_breaks_off_is_not_the_containers_end(installation: In
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("answer", "timeout_s", "words"),
     [
         pytest.param(
             _CHUNKED + _chunk(b'{"status": "Pulling"}') + _chunk(b'{"error": "manifest unknown"}'),
+            60.0,
             "manifest unknown",
             id="error in the stream",
         ),
-        pytest.param(_CHUNKED + _chunk(b'{"status": "Pulling"}'), "not done in 1 s", id="never ends"),
-        pytest.param(b"", "not done in 1 s", id="never begins"),
+        pytest.param(_CHUNKED + _chunk(b'{"status": "Pulling"}'), 1.0, "not done in 1 s", id="never ends"),
+        pytest.param(b"", 1.0, "not done in 1 s", id="never begins"),
         pytest.param(
-            _CHUNKED + _chunk(b'{"status": "Downloaded"}') + b"0\r\n\r\n", "not there", id="success without an image"
+            _CHUNKED + _chunk(b'{"status": "Downloaded"}') + b"0\r\n\r\n",
+            60.0,
+            "not there",
+            id="success without an image",
         ),
     ],
 )
-def test_a_pull_that_fails_says_why(installation: Installation, proxy: DockerProxy, answer: bytes, words: str) -> None:
+def test_a_pull_that_fails_says_why(
+    installation: Installation, proxy: DockerProxy, answer: bytes, timeout_s: float, words: str
+) -> None:
     proxy.answer("POST /images/create", answer)
     claims: list[str] = []
 
@@ -130,7 +138,7 @@ def test_a_pull_that_fails_says_why(installation: Installation, proxy: DockerPro
         claims.append("asked")
         return True
 
-    spec = installation.spec("true", image="registry.invalid/nope/none:1", pull_timeout_s=1.0)
+    spec = installation.spec("true", image="registry.invalid/nope/none:1", pull_timeout_s=timeout_s)
     events = installation.run(spec, claim=claim)
     assert (events[-1]["event"], events[-1]["reason"]) == ("failed", "image_pull_failed")
     assert words in events[-1]["detail"]

@@ -13,6 +13,7 @@ import pytest
 
 from tests.harness.attempts import PLACE
 from tests.integration.docker.installation import Installation, RunnerProcess, until
+from workers.engine import connect
 from workers.runner import run_attempt
 
 _KIB = 1024
@@ -56,9 +57,14 @@ def test_both_streams_are_there_each_in_its_order(installation: Installation) ->
 
 
 def test_what_a_stopped_container_says_last_is_there(installation: Installation) -> None:
-    spec = installation.spec("trap 'seq 1 1000; exit 0' TERM; while true; do sleep 0.1; done", timeout_s=1.0)
-    installation.run({**spec, "stop_grace_s": 60.0})
-    assert installation.log(spec) == b"".join(b"%d\n" % n for n in range(1, 1001))
+    spec = installation.spec("trap 'seq 1 1000; exit 0' TERM; echo ready; while true; do sleep 0.1; done")
+    attempt = run_attempt(spec, lambda: True, PLACE)
+    container = next(event for event in attempt if event["event"] == "running")["container_id"]
+    path = installation.layout.container_log(spec["job_id"])
+    until(lambda: path.exists() and path.read_bytes() == b"ready\n", "the first line")
+    connect(60.0).client.stop(container, timeout=60)
+    assert [event["event"] for event in attempt] == ["exited"]
+    assert installation.log(spec) == b"ready\n" + b"".join(b"%d\n" % n for n in range(1, 1001))
 
 
 def test_the_log_grows_while_the_container_runs(installation: Installation) -> None:
@@ -177,6 +183,7 @@ def small_storage(tmp_path: Path, installation: Installation) -> Iterator[Instal
     try:
         small = Installation(folder, installation.cluster_id)
         small.create()
+        (folder / "wait").touch()
         yield small
     finally:
         installation.remove_containers()
@@ -201,8 +208,9 @@ def test_on_a_full_storage_the_job_goes_on_and_its_log_is_completed_when_there_i
     spec = small_storage.spec("until [ -e /data/go ]; do sleep 0.05; done; seq 1 100000; echo done")
     attempt = run_attempt(spec, lambda: True, PLACE)
     next(event for event in attempt if event["event"] == "running")
-    (small_storage.root / "go").touch()
     ballast = _fill(small_storage.root)
+    # A full file system still renames.
+    (small_storage.root / "wait").rename(small_storage.root / "go")
     notes = [next(event for event in attempt if event["event"] == "note")]
     assert notes[0]["reason"] == "storage_full"
     until(lambda: not small_storage.containers(spec)[0]["State"]["Running"], "the container's end")
@@ -217,8 +225,9 @@ def test_a_log_that_finds_no_room_in_time_keeps_its_container(small_storage: Ins
     spec = small_storage.spec("until [ -e /data/go ]; do sleep 0.05; done; seq 1 100000", log_wait_s=1.0)
     attempt = run_attempt(spec, lambda: True, PLACE)
     next(event for event in attempt if event["event"] == "running")
-    (small_storage.root / "go").touch()
     ballast = _fill(small_storage.root)
+    # A full file system still renames.
+    (small_storage.root / "wait").rename(small_storage.root / "go")
     exited = list(attempt)[-1]
     assert (exited["event"], exited["exit_code"], exited["log_complete"]) == ("exited", 0, False)
     assert len(small_storage.containers(spec)) == 1
