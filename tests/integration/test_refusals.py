@@ -93,10 +93,16 @@ def quiet(api: Api) -> Iterator[None]:
     api.delete("/experiment-configs/taken.yaml")
 
 
+#: Copies for people, which follow earlier jobs in their own time; what they follow is compared.
+_COPIES = ("job_track.json", "job_info.json")
+
+
 def _tree(root: Path) -> dict[str, str]:
     """Every entry below the shared root with its content's digest."""
     found = {}
     for path in sorted(root.rglob("*")):
+        if any(name in path.name for name in _COPIES):
+            continue
         mode = path.lstat().st_mode
         content = path.read_bytes() if stat.S_ISREG(mode) else b""
         found[str(path)] = f"{mode:o} {hashlib.sha256(content).hexdigest()}"
