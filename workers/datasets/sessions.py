@@ -138,8 +138,16 @@ class Occupancy:
         cars[best["bin"].to_numpy()] = best["car"].to_numpy()
         cars[~taken] = ""
         self._bridge(cars)
-        facts = {str(car): group for car, group in rows.groupby("car")}
-        return [self._session(car, first, end, facts[car]) for car, first, end in _runs(cars)]
+        runs = _runs(cars)
+        session_of_bin = np.full(self._grid.bins, -1)
+        for number, (_, first, end) in enumerate(runs):
+            session_of_bin[first:end] = number
+        rows = rows.assign(session=session_of_bin[bins])[cars[bins] == rows["car"].to_numpy()]
+        facts = rows.sort_values("bin", kind="stable").groupby("session")[list(_FACTS)].first()
+        return [
+            self._session(car, first, end, dict(zip(_FACTS, known, strict=True)))
+            for (car, first, end), known in zip(runs, facts.itertuples(index=False, name=None), strict=True)
+        ]
 
     def _bridge(self, cars: np.ndarray[Any, np.dtype[np.object_]]) -> None:
         """Keep a car plugged in over a short lack of readings."""
@@ -149,9 +157,7 @@ class Occupancy:
             if end - first <= most and first > 0 and end < len(cars) and cars[first - 1] == cars[end]:
                 cars[first:end] = cars[end]
 
-    def _session(self, car: str, first: int, end: int, facts: pd.DataFrame) -> Session:
-        own = facts[(facts["bin"] >= first) & (facts["bin"] < end)].sort_values("bin")
-        known = {name: _first_known(own[name]) for name in _FACTS}
+    def _session(self, car: str, first: int, end: int, known: dict[str, float]) -> Session:
         departure = self._stated_departure(known)
         last_start = (self._grid.first + end - 1) * self._grid.period_ms
         if departure is None or departure <= last_start:
@@ -174,11 +180,6 @@ class Occupancy:
             if departure > known["at"]:
                 return departure
         return None
-
-
-def _first_known(values: "pd.Series[float]") -> float:
-    known = values.dropna()
-    return float(known.iloc[0]) if len(known) else float("nan")
 
 
 def _runs(labels: np.ndarray[Any, np.dtype[np.object_]]) -> list[tuple[str, int, int]]:
