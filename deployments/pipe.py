@@ -79,6 +79,9 @@ class PipeServer:
 
     def close(self) -> None:
         """Take no more readers; streams that are being read go on."""
+        with contextlib.suppress(OSError):
+            # Closing alone would not wake the thread that waits for connections.
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def _forget_unfetched(self) -> None:
