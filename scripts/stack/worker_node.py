@@ -123,6 +123,14 @@ class WorkerNode:
         """End the engine, as its service would be; its containers end too."""
         self._engine.stop()
 
+    def kill_engine(self) -> None:
+        """End the engine with its containers at once."""
+        self._engine.kill()
+
+    def engine_pids(self) -> list[int]:
+        """The pids of the engine itself, without those of what it started."""
+        return [pid for pid, line in self._engine.processes().items() if line.split(" ")[0].endswith("dockerd")]
+
     def start_ray(self) -> None:
         """Join the cluster and wait until the head lists this node. Raises RuntimeError with the end of the log."""
         if not self._ray.alive():

@@ -1,0 +1,65 @@
+"""A process of ours is killed while jobs run, wait, stop and are followed: nothing is lost, doubled or left."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from scripts.stack import Stack
+from tests.faults import kinds
+from tests.faults.faults import AGENT, REPLICA, RUNNER, SUPERVISOR, kill_database, kill_processes
+from tests.faults.ledger import Ledger
+from tests.harness.api import Api, eventually
+from tests.harness.jobs import request, status, wait_for
+
+
+def all_kinds_at_work(ledger: Ledger) -> list[str]:
+    """Jobs that run (followed), one whose stop is under way, one that waits for room and one that waits to be stopped:
+    the ids of the last two."""
+    running = [ledger.submit(kind, followers=1) for kind in (kinds.STEADY, kinds.BURSTS, kinds.RAW, kinds.FAILING)]
+    stopped = ledger.submit(kinds.STOPPED, followers=1)
+    stubborn = ledger.submit(kinds.STUBBORN, stop_grace_s=3)
+    waiting = [ledger.submit(kinds.QUICK, resources={"cpus": 2}) for _ in range(2)]
+    ledger.running(*running[:3], stopped, stubborn)
+    ledger.stop(stubborn)
+    return waiting
+
+
+@pytest.mark.parametrize("process", [SUPERVISOR, RUNNER, AGENT, REPLICA], ids=lambda name: name.split(":")[2])
+def test_a_killed_process_loses_no_job_no_line_and_no_stop(stack: Stack, ledger: Ledger, process: str) -> None:
+    waits, canceled = all_kinds_at_work(ledger)
+    kill_processes(stack, process, most=1 if process == REPLICA else None)
+    ledger.stop(canceled)
+    late = ledger.submit(kinds.QUICK)
+    kill_processes(stack, process, most=1 if process == REPLICA else None)
+    account = ledger.settle()
+    assert account.problems == []
+    assert status(ledger.api, waits)["status"] == "finished"
+    assert status(ledger.api, canceled)["status"] == "canceled"
+    assert status(ledger.api, late)["status"] == "finished"
+
+
+def test_jobs_need_no_database(stack: Stack, ledger: Ledger) -> None:
+    ledger.submit(kinds.STEADY)
+    kill_database(stack)
+    ledger.submit(kinds.FAILING)
+    assert ledger.settle().problems == []
+
+
+def test_parallel_submissions_with_one_key_give_one_job(stack: Stack, api: Api, ledger: Ledger) -> None:
+    """Also while the supervisor is killed under them."""
+    body = request("echo once", idempotency_key="the only one")
+
+    def post(_: int) -> str:
+        with Api(api.base) as own:
+            answer = eventually(lambda: own.post("/run-simulation", json=body), lambda seen: seen.status_code < 500)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["job_id"])
+
+    with ThreadPoolExecutor(20) as threads:
+        posts = [threads.submit(post, number) for number in range(20)]
+        kill_processes(stack, SUPERVISOR)
+        jobs = {post.result() for post in posts}
+    assert len(jobs) == 1
+    wait_for(api, jobs.pop())
+    other = api.post("/run-simulation", json={**body, "job_name": "another"})
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")
