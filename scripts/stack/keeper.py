@@ -1,4 +1,4 @@
-"""Holds a process tree, so that all of it can be ended: `keeper.py [--owner PID] [--grace S] -- COMMAND...`.
+"""Holds a process tree, so that all of it can be ended: `keeper.py [--owner PID] [--grace S] ... -- COMMAND...`.
 
 Ray's processes leave their parents and their sessions and overwrite their environment; only the kernel still knows
 whose they are. A child subreaper inherits every orphan below it, so whatever the command starts stays a descendant of
@@ -90,6 +90,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--owner", type=int, help="end everything when this process has ended")
     parser.add_argument("--grace", type=float, default=4.0, help="seconds between SIGTERM and SIGKILL")
+    parser.add_argument("--done", type=Path, help="a file to make once the command itself has ended well")
     parser.add_argument("--finally", dest="last", action="append", default=[], help="a command to run at the very end")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
@@ -108,7 +109,10 @@ def main() -> int:
     while True:
         got = signal.sigtimedwait(_SIGNALS, _TICK)
         ended = _reap(process.pid)
-        code = ended if ended is not None else code
+        if ended is not None:
+            code = ended
+            if code == 0 and options.done:
+                options.done.touch()
         if got is not None and got.si_signo != signal.SIGCHLD:
             break
         if owner is not None and select.select([owner], [], [], 0)[0]:

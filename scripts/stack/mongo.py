@@ -2,12 +2,10 @@
 
 import socket
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.stack.processes import Kept, tail
-from workers.clock import Deadline
+from scripts.stack.processes import Kept, start_until
 
 #: A cold start reads a Python package of some size from a cold disk.
 _START_DEADLINE = 90.0
@@ -53,19 +51,13 @@ class EmbeddedMongo:
                 raise RuntimeError(f"Port {self.port} is in use: set OPEVA_PORT_BASE or OPEVA_MONGO_URI")
             data = self.folder / "data"
             command = [str(program), "--host", "127.0.0.1", "--port", str(self.port), "--storage-path", str(data)]
-            # A single process that closes its storage in an orderly way takes a moment.
-            self._kept.start(
-                [*command, "--standalone", "--cache-size", "256M", "--log-level", "WARNING"],
-                environment,
-                owner=self.owner,
-                grace=10,
+            command += ["--standalone", "--cache-size", "256M", "--log-level", "WARNING"]
+            start_until(
+                self._kept,
+                lambda: self._kept.start(command, environment, owner=self.owner, grace=10),
+                self._answers,
+                _START_DEADLINE,
             )
-        deadline = Deadline(_START_DEADLINE)
-        while not self._answers():
-            if not self._kept.alive() or deadline.passed():
-                self.stop()
-                raise RuntimeError(f"The development database did not start; the end of {self.log}:\n{tail(self.log)}")
-            time.sleep(0.05)
 
     def stop(self) -> None:
         """End the server in an orderly way; its data stays."""

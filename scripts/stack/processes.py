@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from workers.files import write_atomic
 MARK = "STACK_MARK"
 #: What a keeper may take beyond its own grace period before its tree is killed from outside, seconds.
 _PATIENCE = 30.0
+#: Ray gives itself 30 s for a start, which a machine that is busy with other things may not give it.
+_ATTEMPTS = 3
 
 
 def start_time(pid: int) -> int | None:
@@ -49,6 +51,23 @@ def tail(path: Path, lines: int = 40) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
+def start_until(kept: "Kept", start: Callable[[], None], ready: Callable[[], bool], deadline_s: float) -> None:
+    """Start a tree and wait until it is `ready`; a start that fails on a busy machine is tried again.
+
+    Raises RuntimeError with the end of its log; nothing of it is left then.
+    """
+    deadline = Deadline(deadline_s)
+    for left in reversed(range(_ATTEMPTS)):
+        start()
+        while kept.alive() and not deadline.passed():
+            if ready():
+                return
+            time.sleep(0.1)
+        kept.stop()
+        if not left or deadline.passed():
+            raise RuntimeError(f"{kept.name} did not start; the end of {kept.log}:\n{tail(kept.log)}")
+
+
 @dataclass(frozen=True)
 class Kept:
     """A process tree under a keeper. `folder` holds its pid file and its log."""
@@ -64,6 +83,14 @@ class Kept:
     @property
     def _pid_file(self) -> Path:
         return self.folder / f"{self.name}.pid"
+
+    @property
+    def _done_file(self) -> Path:
+        return self.folder / f"{self.name}.done"
+
+    def done(self) -> bool:
+        """Whether the command has ended well; what it left running in the background is kept."""
+        return self._done_file.exists()
 
     def pid(self) -> int | None:
         """The keeper's pid while it lives."""
@@ -97,7 +124,8 @@ class Kept:
         It ends with `stop`, or when the process `owner` ends. `finally_` are command lines to run after the end.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        line = [sys.executable, "-I", keeper.__file__, "--grace", str(grace)]
+        self._done_file.unlink(missing_ok=True)
+        line = [sys.executable, "-I", keeper.__file__, "--grace", str(grace), "--done", str(self._done_file)]
         if owner is not None:
             line += ["--owner", str(owner)]
         for last in finally_:

@@ -4,7 +4,6 @@ import json
 import shutil
 import signal
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ from docker.errors import DockerException
 
 from scripts.stack.keeper import send
 from scripts.stack.plan import Plan, authorization
-from scripts.stack.processes import Kept, end_strays, tail
+from scripts.stack.processes import Kept, end_strays, start_until
 from workers import names
-from workers.clock import Deadline
 
 #: A cold first start takes 20 to 30 s on two cores, and more on a busy machine.
 _START_DEADLINE = 240.0
@@ -72,14 +70,12 @@ class RayHead:
         if plan.num_cpus is not None:
             command += ["--num-cpus", str(plan.num_cpus)]
         self.log.unlink(missing_ok=True)
-        self._kept.start(command, environment, owner=plan.owner)
-        deadline = Deadline(_START_DEADLINE)
-        while not self._dashboard_answers():
-            if not self._kept.alive() or deadline.passed():
-                text = tail(self.log)
-                self.stop()
-                raise RuntimeError(f"Ray did not start; the end of {self.log}:\n{text}")
-            time.sleep(0.2)
+        start_until(
+            self._kept,
+            lambda: self._kept.start(command, environment, owner=plan.owner),
+            lambda: self._kept.done() and self._dashboard_answers(),
+            _START_DEADLINE,
+        )
         # Nobody connects by Ray Client, and its server can't be left out of a start.
         send([pid for pid, line in self.processes().items() if "ray.util.client.server" in line], signal.SIGTERM)
 

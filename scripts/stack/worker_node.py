@@ -9,21 +9,18 @@ import os
 import shlex
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import docker
 from docker.errors import DockerException
 
 from scripts.stack.plan import PROJECT, authentication
-from scripts.stack.processes import Kept, end_strays, tail
+from scripts.stack.processes import Kept, end_strays, start_until
 from scripts.stack.stack import Stack
 from workers import names
-from workers.clock import Deadline
 
 _PYTHON: Final = PROJECT / ".venv-worker" / "bin"
 _START_DEADLINE: Final = 240.0
@@ -116,8 +113,12 @@ class WorkerNode:
                 # Where a containerd of the system answers, dockerd uses it: its containers must not be ours.
                 *("--containerd-namespace", self._namespace, "--containerd-plugins-namespace", f"{self._namespace}p"),
             ]
-            self._engine.start(self._inside(*command), self._environment(), owner=self.owner, grace=15)
-        self._wait(self._engine, self._engine_answers)
+            start_until(
+                self._engine,
+                lambda: self._engine.start(self._inside(*command), self._environment(), owner=self.owner, grace=15),
+                self._engine_answers,
+                _START_DEADLINE,
+            )
 
     def stop_engine(self) -> None:
         """End the engine, as its service would be; its containers end too."""
@@ -140,8 +141,12 @@ class WorkerNode:
                 *("--node-ip-address", self.address, "--num-cpus", str(self.num_cpus)),
                 *("--resources", json.dumps(resources), "--temp-dir", f"{self.folder}/ray", "--disable-usage-stats"),
             ]
-            self._ray.start(self._inside(*command), self._environment(), owner=self.owner)
-        self._wait(self._ray, self._listed)
+            start_until(
+                self._ray,
+                lambda: self._ray.start(self._inside(*command), self._environment(), owner=self.owner),
+                lambda: self._ray.done() and self._listed(),
+                _START_DEADLINE,
+            )
 
     def stop_ray(self) -> None:
         """End the Ray node; the containers go on."""
@@ -261,10 +266,3 @@ class WorkerNode:
 
     def _listed(self) -> bool:
         return any(node["alive"] and node["address"] == self.address for node in self.stack.ray.nodes())
-
-    def _wait(self, kept: Kept, until: Callable[[], Any]) -> None:
-        deadline = Deadline(_START_DEADLINE)
-        while not until():
-            if not kept.alive() or deadline.passed():
-                raise RuntimeError(f"{kept.name} of host {self.name} did not start:\n{tail(kept.log)}")
-            time.sleep(0.1)
