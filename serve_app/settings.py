@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from workers.options import Options
+from workers.shared_root import default_shared_root
 from workers.sites.options import SitesOptions
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,8 @@ logger = logging.getLogger(__name__)
 PREFIX = "OPEVA_"
 #: Variables of the scripts that bring the system up, which Ray's processes inherit.
 _OF_SCRIPTS = {
-    f"{PREFIX}{name}" for name in ("DASHBOARD_HOST", "HOST_NAME", "NODE_IP", "NUM_CPUS", "PORT_BASE", "RUN_DIR")
+    f"{PREFIX}{name}"
+    for name in ("DASHBOARD_HOST", "HOST_NAME", "NODE_IP", "NUM_CPUS", "PORT_BASE", "RUN_AS", "RUN_DIR")
 }
 
 
@@ -88,7 +90,9 @@ class Settings(BaseSettings):
 
     # Storage
     shared_root: AbsolutePath = Field(
-        "/opt/opeva_shared_data", description="The shared folder as this system's processes see it."
+        default_factory=default_shared_root,
+        description="The shared folder as this system's processes see it; if not set, `/data` where something is "
+        "mounted there and nothing at `/opt/opeva_shared_data`, else the latter.",
     )
     host_shared_root: Annotated[AbsolutePath | None, BeforeValidator(_blank_is_none)] = Field(
         None, description="The same folder as the hosts' Docker engines see it; the shared root if not set."
@@ -123,6 +127,12 @@ class Settings(BaseSettings):
     )
     open_root: bool = Field(
         Options.open_root, description="Give containers the whole shared folder to write to, for older images."
+    )
+    mlflow_tracking_uri: OptionalText = Field(
+        Options.mlflow_tracking_uri, description="The MLflow server as containers reach it; empty for none."
+    )
+    mlflow_ui_base_url: OptionalText = Field(
+        Options.mlflow_ui_base_url, description="The MLflow server as browsers reach it; the tracking URI if not set."
     )
     pull_policy: Literal["missing", "always", "never"] = Field("missing", description="When a host fetches an image.")
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from workers import names
+from workers.mlflow_env import mlflow_environment
 from workers.options import Options
 from workers.records import JobRecord
 
@@ -18,7 +19,12 @@ def attempt_spec(record: JobRecord, mode: str, options: Options, cluster_id: str
         "cluster_id": cluster_id,
         "image": record.image,
         "command": [_filled(word, words) for word in options.command_for(record.image)],
-        "env": {**options.container_env, "OPEVA_JOB_NAME": record.job_name, **record.env},
+        "env": {
+            **mlflow_environment(record, options),
+            **options.container_env,
+            "OPEVA_JOB_NAME": record.job_name,
+            **record.env,
+        },
         "cpus": record.cpus,
         "gpus": record.gpus,
         "memory": record.memory,

@@ -120,83 +120,101 @@ check_python() {
   local found
   found=$(command -v "$PYTHON") || fail "there is no $PYTHON here: install Python 3.11, or name it with --python."
   PYTHON=$found
-  "$PYTHON" -c 'import docker, ray' 2>/dev/null ||
-    fail "$PYTHON lacks ray or docker: $PYTHON -m pip install 'ray[default]' docker, in the head's version of Ray."
   RAY=$(dirname "$PYTHON")/ray
-  [ -x "$RAY" ] || fail "there is no command ray beside $PYTHON."
 }
 
-# The token in the environment of everything that speaks to Ray. A given token is kept for the time after a reboot.
-use_token() {
+# Speak to Ray with a token or, as the head decides, without one: a node that wants one of a head that has none is deaf.
+speak() { # token or disabled
+  export RAY_AUTH_MODE=$1
+  [ "$1" = token ] || return 0
   if [ -n "${RAY_AUTH_TOKEN:-}" ]; then
+    # Kept for the time after a reboot.
     TOKEN_FILE=$STATE/token
     (umask 077 && printf '%s' "$RAY_AUTH_TOKEN" >"$TOKEN_FILE")
   fi
-  if [ -z "$TOKEN_FILE" ] && [ -f "$HOME/.ray/auth_token" ]; then TOKEN_FILE=$HOME/.ray/auth_token; fi
-  [ -n "$TOKEN_FILE" ] || return 0
-  [ -r "$TOKEN_FILE" ] || fail "the token file $TOKEN_FILE can't be read."
-  export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$TOKEN_FILE
+  TOKEN_FILE=${TOKEN_FILE:-$HOME/.ray/auth_token}
+  [ -r "$TOKEN_FILE" ] ||
+    fail "the head at $ADDRESS asks for Ray's token, and $TOKEN_FILE can't be read: bring the head's token, see --token-file."
+  export RAY_AUTH_TOKEN_PATH=$TOKEN_FILE
 }
 
-# What the head says: a line 'ray VERSION', 'python VERSION', and 'node ADDRESS NAME' for each live node.
-ask_head() {
-  timeout 40 "$PYTHON" - "$ADDRESS" 2>/dev/null <<'END'
+# Asks this Python and the head, in lines: 'own VERSION OF RAY, OF PYTHON, ADDRESS TOWARDS THE HEAD', 'head' with its
+# versions, and 'node ADDRESS NAME' for each live node. With words to wait for, asks until a node has them, for 10 s.
+ask() { # [ADDRESS NAME]
+  timeout 60 "$PYTHON" - "$ADDRESS" "$@" 2>/dev/null <<'END'
+import platform
+import socket
 import sys
-
-from ray._common.usage.usage_lib import get_cluster_metadata
-from ray._raylet import GcsClient
+import time
 
 try:
-    head = GcsClient(address=sys.argv[1])
-    versions = get_cluster_metadata(head)
-    nodes = head.get_all_node_info(timeout=15).values()
+    import docker
+    import ray
+    from ray._common.usage.usage_lib import get_cluster_metadata
+    from ray._raylet import GcsClient
+except ImportError:
+    sys.exit("incomplete")
+
+head, wanted = sys.argv[1], sys.argv[2:]
+try:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        # Nothing is sent: connecting a datagram socket only chooses a route.
+        probe.connect((head.rpartition(":")[0], 9))
+        address = probe.getsockname()[0]
+except OSError:
+    address = ""
+print("own", ray.__version__, platform.python_version(), address)
+
+
+def nodes():
+    for node in client.get_all_node_info(timeout=15).values():
+        if node.state == 0:
+            names = [name[len("host:"):] for name in node.resources_total if name.startswith("host:")]
+            yield [node.node_manager_address, *names]
+
+
+deadline = time.monotonic() + 10
+try:
+    client = GcsClient(address=head)
+    versions = get_cluster_metadata(client)
+    found = list(nodes())
+    while wanted and wanted not in found and time.monotonic() < deadline:
+        time.sleep(0.2)
+        found = list(nodes())
 except Exception as error:
-    # Ray has no class of its own for a refused token.
+    # Ray has no class of its own for a token that is refused.
     print("unauthenticated" if "auth" in str(error).lower() else "silent")
     sys.exit()
-print("ray", versions["ray_version"])
-print("python", versions["python_version"])
-for node in nodes:
-    if node.state == 0:
-        names = [name[len("host:"):] for name in node.resources_total if name.startswith("host:")]
-        print("node", node.node_manager_address, *names)
+print("head", versions["ray_version"], versions["python_version"])
+for node in found:
+    print("node", *node)
 END
 }
 
 check_head() {
-  local ours theirs python
-  HEAD=$(ask_head) || HEAD=silent
-  case $HEAD in
-    unauthenticated) fail "the head at $ADDRESS refuses our Ray token: give its token with --token-file." ;;
-    silent | '') fail "the head at $ADDRESS does not answer: is Ray up there, and its port open to this machine?" ;;
+  local answer ray python head_ray head_python address taken
+  speak disabled
+  answer=$(ask) || true
+  if [[ $answer == *unauthenticated ]]; then
+    speak token
+    answer=$(ask) || true
+  fi
+  [ -n "$answer" ] ||
+    fail "$PYTHON lacks ray or docker: $PYTHON -m pip install 'ray[default]' docker, in the head's version of Ray."
+  read -r ray python address <<<"$(sed -n 's/^own //p' <<<"$answer")"
+  case $answer in
+    *unauthenticated) fail "the head at $ADDRESS refuses the token of $TOKEN_FILE: bring the head's, see --token-file." ;;
+    *silent) fail "the head at $ADDRESS does not answer: is Ray up there, and its port open to this machine?" ;;
   esac
-  theirs=$(sed -n 's/^ray //p' <<<"$HEAD")
-  ours=$("$PYTHON" -c 'import ray; print(ray.__version__)')
-  [ "$ours" = "$theirs" ] ||
-    fail "Ray is $ours here and $theirs on the head: $PYTHON -m pip install 'ray[default]==$theirs' docker."
-  python=$(sed -n 's/^python //p' <<<"$HEAD")
-  ours=$("$PYTHON" -c 'import platform; print(platform.python_version())')
-  [ "${ours%.*}" = "${python%.*}" ] ||
-    fail "Python is $ours here and $python on the head: use Python ${python%.*} here, and name it with --python."
-}
-
-check_name_is_free() {
-  local address
-  address=$(sed -n "s/^node \([^ ]*\) $NAME\$/\1/p" <<<"$HEAD")
-  [ -z "$address" ] || fail "the head has a host $NAME already, at $address: choose another --name."
-}
-
-# The address that this machine has towards the head. Nothing is sent: connecting only chooses a route.
-own_address() {
-  [ -n "$NODE_IP" ] || NODE_IP=$("$PYTHON" - "${ADDRESS%:*}" <<'END'
-import socket
-import sys
-
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-    probe.connect((sys.argv[1], 9))
-    print(probe.getsockname()[0])
-END
-  ) || fail "there is no route to ${ADDRESS%:*}."
+  read -r head_ray head_python <<<"$(sed -n 's/^head //p' <<<"$answer")"
+  [ "$ray" = "$head_ray" ] ||
+    fail "Ray is $ray here and $head_ray on the head: $PYTHON -m pip install 'ray[default]==$head_ray' docker."
+  [ "${python%.*}" = "${head_python%.*}" ] ||
+    fail "Python is $python here and $head_python on the head: install Python ${head_python%.*} and name it with --python."
+  NODE_IP=${NODE_IP:-$address}
+  [ -n "$NODE_IP" ] || fail "there is no route to ${ADDRESS%:*}: name this machine's address with --node-ip."
+  taken=$(sed -n "s/^node \([^ ]*\) $NAME\$/\1/p" <<<"$answer")
+  [ -z "$taken" ] || fail "the head has a host $NAME already, at $taken: choose another --name."
 }
 
 mount_nfs() {
@@ -261,7 +279,7 @@ temp_dir() {
   echo "/tmp/opeva-worker-$(cksum <<<"$STATE" | cut -d' ' -f1)"
 }
 
-SETTINGS=(ADDRESS NAME TAGS ROOT TOKEN_FILE NODE_IP CPUS GPUS PYTHON RAY)
+SETTINGS=(ADDRESS NAME TAGS ROOT RAY_AUTH_MODE TOKEN_FILE NODE_IP CPUS GPUS PYTHON RAY)
 
 settings() {
   local name
@@ -285,16 +303,13 @@ resources() {
 
 # Processes of our node, found by Ray's folder: in their command lines, or (workers rename themselves) in their output.
 node_processes() {
-  local folder process
+  local folder
   folder=$(temp_dir)
-  for process in /proc/[0-9]*; do
-    process=${process#/proc/}
-    if [ "$process" = "$$" ] || [ "$process" = "$BASHPID" ]; then continue; fi
-    if tr '\0' ' ' <"/proc/$process/cmdline" 2>/dev/null | grep -qF -- "$folder/" ||
-      [[ $(readlink "/proc/$process/fd/1" 2>/dev/null) == "$folder/"* ]]; then
-      echo "$process"
-    fi
-  done
+  {
+    # The pattern is no argument, so that grep does not find itself.
+    grep -lasF -f /dev/stdin /proc/[0-9]*/cmdline <<<"$folder/" || true
+    find /proc/[0-9]*/fd/1 -maxdepth 0 -lname "$folder/*" 2>/dev/null || true
+  } | cut -d/ -f3 | sort -u
 }
 
 end_node() {
@@ -314,8 +329,8 @@ run() {
   local node='' ending='' options
   trap 'ending=1; [ -z "$node" ] || kill -TERM "$node" 2>/dev/null || true' TERM INT HUP
   # Ray's memory monitor counts containers but can end only Ray's own workers; code travels between Pythons of one minor
-  # version.
-  export RAY_memory_monitor_refresh_ms=0 RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL=minor
+  # version; a busy machine takes its time to start.
+  export RAY_memory_monitor_refresh_ms=0 RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL=minor RAY_raylet_start_wait_time_s=120
   options=(--address "$ADDRESS" --node-ip-address "$NODE_IP" --temp-dir "$(temp_dir)/ray" --disable-usage-stats --block)
   [ -z "$CPUS" ] || options+=(--num-cpus "$CPUS")
   [ -z "$GPUS" ] || options+=(--num-gpus "$GPUS")
@@ -370,25 +385,28 @@ joined() {
 }
 
 wait_until_listed() {
-  local deadline=$((SECONDS + JOIN_DEADLINE_S))
-  until ask_head | grep -qxF "node $NODE_IP $NAME"; do
+  local deadline=$((SECONDS + JOIN_DEADLINE_S)) address
+  address=$(sed -n 's/^NODE_IP=//p' "$STATE/settings")
+  speak "$(sed -n 's/^RAY_AUTH_MODE=//p' "$STATE/settings")"
+  until ask "$address" "$NAME" | grep -qxF "node $address $NAME"; do
     joined || fail "Ray did not start: $(tail -n 3 "$STATE/log" 2>/dev/null | tr '\n' ' ')"
     [ "$SECONDS" -lt "$deadline" ] || fail "the head does not list this machine after $JOIN_DEADLINE_S s; see $STATE/log."
-    sleep 1
   done
 }
 
+# What is asked for, without what is worked out.
+request() {
+  echo "$ADDRESS $NAME $TAGS $ROOT $CPUS $GPUS $PYTHON $NODE_IP ${RAY_OPTIONS[*]-}"
+}
+
 join() {
-  local wanted
   check_words
   check_python
   mkdir -p "$STATE" 2>/dev/null || fail "$STATE can't be made: run this as root, or choose another --state-dir."
   STATE=$(realpath "$STATE")
-  use_token
-  own_address
-  wanted=$(settings)
+  REQUEST=$(request)
   if joined; then
-    [ "$wanted" = "$(cat "$STATE/settings")" ] ||
+    [ "$REQUEST" = "$(cat "$STATE/request")" ] ||
       fail "this machine is joined already, to $(sed -n 's/^ADDRESS=//p' "$STATE/settings") and with other settings: --leave first."
     wait_until_listed
     say "this machine is joined to $ADDRESS as $NAME already"
@@ -396,10 +414,10 @@ join() {
   fi
   end_node
   check_head
-  check_name_is_free
   mount_nfs
   check_folder
-  (umask 077 && echo "$wanted" >"$STATE/settings")
+  echo "$REQUEST" >"$STATE/request"
+  (umask 077 && settings >"$STATE/settings")
   if [ "$ACT" = foreground ]; then
     run
     return
@@ -437,7 +455,7 @@ leave() {
     return
   fi
   end_node
-  rm -f "$STATE/settings" "$STATE/pid" "$STATE/systemd" "$STATE/token" "$STATE/join-ray-worker.sh"
+  rm -f "$STATE/settings" "$STATE/request" "$STATE/pid" "$STATE/systemd" "$STATE/token" "$STATE/join-ray-worker.sh"
   say "this machine has left"
 }
 
@@ -458,7 +476,7 @@ case $ACT in
     # shellcheck disable=SC1091
     . "$STATE/settings"
     if [ -n "$DOCKER_HOST" ]; then export DOCKER_HOST; else unset DOCKER_HOST; fi
-    use_token
+    speak "$RAY_AUTH_MODE"
     run
     ;;
 esac

@@ -24,8 +24,11 @@ class Options:
     #: Variables given to every container.
     container_env: dict[str, str] = field(default_factory=dict)
     #: Network that containers join where the engine has it.
-    container_network: str | None = None
+    container_network: str | None = "opeva_network"
     container_user: str | None = None
+    #: The MLflow server as containers reach it, and as people's browsers do (as containers do, if not set).
+    mlflow_tracking_uri: str | None = "http://mlflow:5000"
+    mlflow_ui_base_url: str | None = None
     #: Paths below the root that a container may write, beside its own job folder.
     writable_paths: tuple[str, ...] = ("mlflow",)
     #: Give containers the whole root to write to, for images that need it.

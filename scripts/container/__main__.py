@@ -118,7 +118,7 @@ def _of_ray(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _join(environment: Mapping[str, str], options: list[str]) -> NoReturn:
     script = str(PROJECT / "workers" / "join-ray-worker.sh")
-    os.execve("/bin/bash", ["bash", script, "--foreground", *options], dict(environment))
+    os.execve("/bin/bash", ["bash", script, "--foreground", *options], dict(environment))  # noqa: S606
 
 
 def _head(environment: Mapping[str, str]) -> int:

@@ -1,7 +1,7 @@
 """The shared folder as a container of this image meets it: mounted at all, and the one that Docker gives to jobs.
 
-Jobs are started through the host's Docker, whose paths are those of the host. A wrong pair of paths would run jobs on an
-empty folder, so it is tried out with a container before anything else starts.
+Jobs are started through the host's Docker, whose paths are those of the host. A wrong pair of paths would run jobs on
+an empty folder, so it is tried out with a container before anything else starts.
 """
 
 import re

@@ -41,7 +41,7 @@ def choose(root: Path, socket: Path, environment: Mapping[str, str]) -> User:
         seen = socket.stat()
     except OSError:
         return User(uid, gid)  # no engine: nothing to be allowed
-    if seen.st_uid == uid or seen.st_mode & stat.S_IROTH and seen.st_mode & stat.S_IWOTH:
+    if seen.st_uid == uid or (seen.st_mode & stat.S_IROTH and seen.st_mode & stat.S_IWOTH):
         return User(uid, gid)
     if seen.st_mode & stat.S_IRGRP and seen.st_mode & stat.S_IWGRP:
         return User(uid, gid, (seen.st_gid,))
@@ -56,7 +56,8 @@ def become(user: User, home: Path, arguments: list[str]) -> NoReturn:
     os.setgid(user.gid)
     os.setuid(user.uid)
     # A new program, not just a new id: the kernel lets a process that changed its id no longer look at itself in /proc.
-    os.execve(arguments[0], arguments, {**os.environ, "HOME": str(home), "USER": "opeva", "LOGNAME": "opeva"})
+    names = {"HOME": str(home), "USER": "opeva", "LOGNAME": "opeva"}
+    os.execve(arguments[0], arguments, {**os.environ, **names})  # noqa: S606
 
 
 def _owner(root: Path) -> tuple[int, int]:

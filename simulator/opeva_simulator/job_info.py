@@ -28,6 +28,11 @@ def extend(folder: JobFolder, job_id: str, experiment: Experiment) -> str:
     return run_id
 
 
+def add(folder: JobFolder, **fields: str) -> None:
+    """Add fields to the job's info, keeping what is there."""
+    write_json(folder.job_info, {**_read(folder), **fields})
+
+
 def _read(folder: JobFolder) -> dict[str, Any]:
     try:
         info = json.loads(folder.job_info.read_text(encoding="utf-8"))

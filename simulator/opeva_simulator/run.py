@@ -1,5 +1,7 @@
 """A run from its config to its results."""
 
+import os
+import time
 from pathlib import Path
 
 from citylearn.citylearn import CityLearnEnv
@@ -12,6 +14,7 @@ from opeva_simulator.job_folder import JobFolder
 from opeva_simulator.logs import log
 from opeva_simulator.progress import Progress
 from opeva_simulator.stopping import Stopped
+from opeva_simulator.tracking import Tracker
 
 
 def run(experiment: Experiment, folder: JobFolder, job_id: str) -> None:
@@ -22,29 +25,34 @@ def run(experiment: Experiment, folder: JobFolder, job_id: str) -> None:
     run_id = job_info.extend(folder, job_id, experiment)
     log.info("Experiment %r, run %r (%s)", experiment.name, experiment.run_name, run_id)
     progress = Progress(folder, experiment.episodes)
+    tracker = Tracker(experiment, folder, job_id, os.environ)
     try:
-        kpis = _simulate(experiment, folder, progress)
+        kpis = _simulate(experiment, folder, progress, tracker)
     except Stopped:
         progress.write("stopped")
+        tracker.end("KILLED")
         raise
     except Exception as error:
         progress.write("failed", error=str(error))
+        tracker.end("FAILED")
         raise
     progress.write("finished")
+    tracker.end("FINISHED")
     log.info("District: %s", ", ".join(f"{kpi} {value:.3f}" for kpi, value in kpis["District"].items() if value))
 
 
-def _simulate(experiment: Experiment, folder: JobFolder, progress: Progress) -> results.Kpis:
+def _simulate(experiment: Experiment, folder: JobFolder, progress: Progress, tracker: Tracker) -> results.Kpis:
     session = series.session_folder(folder)
     env = _environment(experiment, session)
     log.info("Dataset %s: %d buildings, %d time steps", experiment.dataset, len(env.buildings), env.time_steps)
     progress.begin(env.time_steps - 1)
     for episode in range(1, experiment.episodes + 1):
-        _episode(env, experiment, episode, progress)
+        tracker.episode(episode, _episode(env, experiment, episode, progress))
     log.info("Computing the KPIs")
     kpis = results.write(folder, env)
     if experiment.export:
         results.write_table(session, env)
+    tracker.kpis(kpis)
     return kpis
 
 
@@ -68,7 +76,9 @@ def _environment(experiment: Experiment, session: Path) -> CityLearnEnv:
     return env
 
 
-def _episode(env: CityLearnEnv, experiment: Experiment, episode: int, progress: Progress) -> None:
+def _episode(env: CityLearnEnv, experiment: Experiment, episode: int, progress: Progress) -> dict[str, float]:
+    """Run one episode; its metrics: the reward of all agents, the steps made and the seconds taken."""
+    began = time.monotonic()
     env.reset()
     seed = None if experiment.seed is None else experiment.seed + episode
     agent = agents.make(experiment.algorithm, env, experiment.hyperparameters, seed)
@@ -87,3 +97,4 @@ def _episode(env: CityLearnEnv, experiment: Experiment, episode: int, progress: 
         over = terminated or truncated
         progress.step(episode, step)
     log.info("Episode %d/%d is over: %d steps, reward %.2f", episode, experiment.episodes, step, reward)
+    return {"reward": reward, "steps": step, "seconds": time.monotonic() - began}
