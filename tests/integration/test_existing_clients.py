@@ -67,7 +67,7 @@ def job(api: Api, busybox_image: str) -> Iterator[str]:
     api.post("/experiment-configs/create", json={"file_name": "demo.yaml", "config": {"a": 1}, "overwrite": True})
     for name in ("cypress.yaml", "y.yaml"):
         api.delete(f"/experiment-configs/{name}")
-    job = jobs.submit(api, _SCRIPT, image=busybox_image)
+    job = jobs.submit(api, _SCRIPT, image=busybox_image, target_host="local")
     eventually(lambda: api.get(f"/logs/{job}").text, lambda text: text == "printed\n")
     yield job
     jobs.stop_all(api)
@@ -81,7 +81,7 @@ def test_jobs_hosts_and_configs_serve_the_client(api: Api, client: str, job: str
 
 
 def test_what_waits_serves_the_client_of_2026(api: Api, job: str) -> None:
-    waiting = jobs.submit(api, resources={"cpus": 2})
+    waiting = jobs.submit(api, resources={"cpus": 2}, target_host="local")
     queue = eventually(lambda: api.json("/queue"))
     assert [entry["job_id"] for entry in queue] == [waiting]
     assert queue[0]["job_id"] != job

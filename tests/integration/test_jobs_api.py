@@ -20,14 +20,14 @@ from tests.harness.api import PATIENCE, Api, eventually
 
 pytestmark = pytest.mark.usefixtures("busybox_image")
 
-#: Holds both CPUs of the stack, so that what comes after it waits.
-EVERYTHING = {"cpus": 2}
+#: Takes every CPU of the head, so that what else wants it waits.
+EVERYTHING: dict[str, Any] = {"resources": {"cpus": 2}, "target_host": "local"}
 
 
 @pytest.fixture
 def busy(api: Api) -> Iterator[str]:
-    """A running job that leaves no CPU to others."""
-    job = jobs.submit(api, jobs.SLEEP, resources=EVERYTHING)
+    """A running job that leaves no CPU of the head to others."""
+    job = jobs.submit(api, jobs.SLEEP, **EVERYTHING)
     jobs.wait_for(api, job, "running")
     yield job
     jobs.stop_all(api)
@@ -77,7 +77,7 @@ def test_what_waits_is_listed_in_order_and_none_of_many_is_lost_or_ever_starts_o
 ) -> None:
     def post(number: int) -> str:
         with Api(stack.api_url) as mine:
-            return jobs.submit(mine, "echo ran", job_name=f"many {number}", resources=EVERYTHING)
+            return jobs.submit(mine, "echo ran", job_name=f"many {number}", **EVERYTHING)
 
     with ThreadPoolExecutor(10) as threads:
         made = list(threads.map(post, range(50)))
@@ -96,7 +96,7 @@ def test_what_waits_is_listed_in_order_and_none_of_many_is_lost_or_ever_starts_o
     api.post(f"/stop/{busy}")
     jobs.wait_for(api, busy, "stopped")
     # Room is there again: another job gets it, none of those that were stopped.
-    jobs.run(api, resources=EVERYTHING)
+    jobs.run(api, **EVERYTHING)
     for job in made:
         status = jobs.wait_for(api, job, "canceled")
         assert (status["reason"], status["started_at"]) == ("user_stop", None)
@@ -128,7 +128,7 @@ def test_an_idempotency_key_makes_one_job_of_many_requests(api: Api, stack: Stac
     ids=["heeds TERM", "ignores TERM"],
 )
 def test_a_stop_ends_what_runs_and_asking_again_changes_nothing(api: Api, trap: str, exit_code: int) -> None:
-    job = jobs.submit(api, f"{trap}; echo up; while :; do sleep 0.1; done", stop_grace_s=1)
+    job = jobs.submit(api, f"{trap}; echo up; while :; do sleep 0.1; done", stop_grace_s=1, target_host="local")
     eventually(lambda: api.get(f"/logs/{job}").text)
     assert api.post(f"/stop/{job}").json()["status"] == "stop_requested"
     status = jobs.wait_for(api, job, "stopped")
@@ -158,7 +158,7 @@ def test_a_requeued_job_runs_the_same_snapshot_though_the_config_changed_since(a
 
 def test_a_deleted_job_leaves_nothing_and_an_active_one_must_be_forced(api: Api, stack: Stack) -> None:
     # Files of root, in a folder that others may not enter.
-    job = jobs.submit(api, f"mkdir -m 700 /data/jobs/*/results/mine; echo up; {jobs.SLEEP}")
+    job = jobs.submit(api, f"mkdir -m 700 /data/jobs/*/results/mine; echo up; {jobs.SLEEP}", target_host="local")
     eventually(lambda: api.get(f"/logs/{job}").text)
     assert api.delete(f"/job/{job}").status_code == 409
     jobs.wait_for(api, job, "running")

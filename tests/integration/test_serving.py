@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -113,9 +114,10 @@ def test_a_large_body_is_taken_whole_announced_or_not(api: Api) -> None:
 
 
 def test_replicas_that_are_killed_come_back_while_jobs_hold_every_cpu(api: Api, stack: Stack) -> None:
-    running = jobs.submit(api, jobs.SLEEP, resources={"cpus": 2})
+    everything: dict[str, Any] = {"resources": {"cpus": 2}, "target_host": "local"}
+    running = jobs.submit(api, jobs.SLEEP, **everything)
     jobs.wait_for(api, running, "running")
-    waiting = jobs.submit(api, "echo waited", resources={"cpus": 2})
+    waiting = jobs.submit(api, "echo waited", **everything)
     try:
         replicas = set(stack.pids(_REPLICA))
         assert len(replicas) == 2
