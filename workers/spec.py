@@ -25,7 +25,7 @@ PLACED: Final = "placed"
 #: The claim was granted and the container is about to be created. No fields.
 LAUNCHING: Final = "launching"
 #: The container runs, or ran: `container_id`, `container_name`, `attempt` (as its label says), `started_at` (epoch
-#: seconds), `gpus` (device ids), `adopted`.
+#: seconds), `gpus` (device ids).
 RUNNING: Final = "running"
 #: Something that people should know while the attempt goes on: `reason`, `detail`; a `reason` of None clears it.
 NOTE: Final = "note"
