@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from workers.options import Options
+from workers.shared_root import DEFAULT as DEFAULT_SHARED_ROOT
 from workers.shared_root import default_shared_root
 from workers.sites.options import SitesOptions
 
@@ -90,9 +91,9 @@ class Settings(BaseSettings):
 
     # Storage
     shared_root: AbsolutePath = Field(
-        default_factory=default_shared_root,
-        description="The shared folder as this system's processes see it; if not set, `/data` where something is "
-        "mounted there and nothing at `/opt/opeva_shared_data`, else the latter.",
+        DEFAULT_SHARED_ROOT,
+        description="The shared folder as this system's processes see it; if not set and nothing is mounted there, "
+        "`/data` where that is a mount.",
     )
     host_shared_root: Annotated[AbsolutePath | None, BeforeValidator(_blank_is_none)] = Field(
         None, description="The same folder as the hosts' Docker engines see it; the shared root if not set."
@@ -223,6 +224,11 @@ class Settings(BaseSettings):
     dataset_unpacked_bytes: Bytes = Field(8 << 30, description="Largest dataset once unpacked, in bytes.")
     dataset_files: int = Field(10_000, ge=1, description="Most files in an uploaded dataset.")
     dataset_build_timeout_s: Seconds = Field(3600.0, description="Longest build of a dataset, in seconds.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_root(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return given if given.get("shared_root") else {**given, "shared_root": default_shared_root()}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -25,6 +25,7 @@ def test_every_option_of_the_jobs_side_can_be_set(monkeypatch: pytest.MonkeyPatc
         '{"i": ["x", "{job_id}"]}', "default_command": "--config {config}", "container_env": '{"A": "1"}',
         "container_network": "net", "container_user": "1000", "writable_paths": "mlflow,models", "open_root": "true",
         "pull_policy": "never", "default_gpus": "2", "default_memory": "1000000", "default_timeout_s": "61",
+        "mlflow_tracking_uri": "http://m:1", "mlflow_ui_base_url": "http://u:1",
         "max_env": "7", "retention_days": "30", "retention_jobs": "1000", "sweep_dry_run": "true",
     }  # fmt: skip
     renamed = {"default_image": "image"}
