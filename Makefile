@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup environments engine image check lint types unit test test-all up deploy status down demo lock clean
+.PHONY: help setup environments engine image check lint types unit test test-all soak up deploy status down demo lock clean
 
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
@@ -44,6 +44,9 @@ test: check image environments  ## everything: check, then the tests with real D
 
 test-all: check image environments  ## as test, with the long forms of some suites
 	@$(PYTEST) --ignore=tests/unit
+
+soak: environments engine  ## faults at random for SECONDS, chosen by SEED; ends with a table
+	@$(PY) -m tests.faults.soak --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
 
 up: image  ## start Ray, the application and what they need here; again after a change: redeploy
 	@$(PY) -m scripts.stack up

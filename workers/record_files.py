@@ -146,7 +146,6 @@ def _load_record(layout: Layout, job_id: str, loaded: Loaded) -> JobRecord | Non
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    _remove_temporary(path)
     try:
         record = JobRecord.from_dict(json.loads(content.decode("utf-8-sig")))
         if record.job_id != job_id:
@@ -154,6 +153,8 @@ def _load_record(layout: Layout, job_id: str, loaded: Loaded) -> JobRecord | Non
     except (ValueError, KeyError, TypeError) as error:
         _move_aside(path, f"The record of job {job_id} is damaged ({error})", loaded)
         return None
+    if not record.terminal:
+        _remove_temporary(path)
     return record
 
 

@@ -76,6 +76,10 @@ class Account:
     """What `Ledger.settle` found."""
 
     jobs: int = 0
+    #: Jobs whose end, log and followers are as they must be.
+    accounted: int = 0
+    #: Containers that are left.
+    leaks: int = 0
     log_bytes: int = 0
     follows: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
@@ -85,8 +89,10 @@ class Account:
 class Ledger:
     """Submits jobs and keeps the books of them. `engines` are the URLs of further engines than the default one."""
 
-    def __init__(self, api: Api, layout: Layout, engines: Sequence[str] = ()) -> None:
+    def __init__(self, api: Api, layout: Layout, engines: Sequence[str] = (), *, patience: float = PATIENCE) -> None:
+        """`patience` is how long, in seconds, an answer or an end may take."""
         self.api = api
+        self.patience = patience
         self._layout = layout
         self.entries: dict[str, Entry] = {}
         cluster_id = identity.read(layout)
@@ -113,7 +119,8 @@ class Ledger:
         def post() -> requests.Response:
             return self.api.post("/run-simulation", json=body)
 
-        answer = eventually(post, lambda seen: seen.status_code < 500, what=f"the submission of a {kind.name} job")
+        what = f"the submission of a {kind.name} job"
+        answer = eventually(post, lambda seen: seen.status_code < 500, what=what, deadline=self.patience)
         assert answer.status_code == 200, answer.text
         job = str(answer.json()["job_id"])
         assert job not in self.entries, f"two submissions became one job {job}"
@@ -130,7 +137,12 @@ class Ledger:
     def stop(self, job: str) -> None:
         """Ask for a job's end until that is acknowledged."""
         self.entries[job].stopped = True
-        answer = eventually(lambda: self.api.post(f"/stop/{job}"), lambda seen: seen.status_code < 500, what="the stop")
+        answer = eventually(
+            lambda: self.api.post(f"/stop/{job}"),
+            lambda seen: seen.status_code < 500,
+            what=f"the stop of job {job}",
+            deadline=self.patience,
+        )
         assert answer.status_code == 200, answer.text
 
     def killed(self, *jobs: str) -> None:
@@ -138,14 +150,19 @@ class Ledger:
         for job in jobs:
             self.entries[job].may_be_killed = True
 
-    def settle(self, deadline: float = PATIENCE) -> Account:
+    def settle(self) -> Account:
         """Let every job end, and compare all there is with what must be. Problems are in the account, not raised."""
         account = Account()
         for entry in self.entries.values():
             if entry.kind.endless and not entry.stopped:
                 self.stop(entry.job)
         for entry in self.entries.values():
-            self._compare(entry, wait_for(self.api, entry.job, deadline=deadline), account)
+            before = len(account.problems)
+            try:
+                self._compare(entry, wait_for(self.api, entry.job, deadline=self.patience), account)
+            except AssertionError as error:
+                account.problems.append(str(error))
+            account.accounted += len(account.problems) == before
         self._check_listing(account)
         self._check_containers(account)
         return account
@@ -196,6 +213,7 @@ class Ledger:
             eventually(self.containers, lambda left: not left, what="the end of all containers")
         except AssertionError as error:
             account.problems.append(str(error))
+            account.leaks = len(self.containers())
 
     def duplicates(self) -> int:
         """How many starts of containers were one too many."""

@@ -1,0 +1,157 @@
+"""The shared storage fills up, becomes read-only or goes away while jobs run: mounts over parts of the real root."""
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from scripts.stack import Stack
+from scripts.stack.keeper import send
+from tests.faults import kinds
+from tests.faults.faults import SUPERVISOR, kill_processes
+from tests.faults.ledger import Ledger
+from tests.harness.api import Api, eventually
+from tests.harness.jobs import container_of, request, status, wait_for
+
+
+def _mount(*arguments: str | Path) -> None:
+    subprocess.run(["mount", *arguments], check=True, timeout=30)
+
+
+def _unmount(folder: Path) -> None:
+    # Lazily: somebody may have a file open there.
+    subprocess.run(["umount", "-l", folder], check=True, timeout=30)
+
+
+@contextmanager
+def small_storage(folder: Path, size: str) -> Iterator[Path]:
+    """Have `folder` lie on a storage of `size` of its own for a while, with what is in it."""
+    spare = folder.with_name(f".{folder.name}.spare")
+    spare.mkdir()
+    _mount("-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", spare)
+    try:
+        shutil.copytree(folder, spare, dirs_exist_ok=True, symlinks=True)
+        _mount("--bind", spare, folder)
+        try:
+            yield folder
+        finally:
+            _unmount(folder)
+            shutil.copytree(spare, folder, dirs_exist_ok=True, symlinks=True)
+    finally:
+        _unmount(spare)
+        spare.rmdir()
+
+
+def fill(folder: Path) -> Path:
+    """Write until the storage of `folder` takes nothing more; the file that holds the room."""
+    filler = folder / ".filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 10, 1):
+            try:
+                while True:
+                    file.write(b"x" * size)
+            except OSError:
+                continue
+    return filler
+
+
+def refusal(api: Api) -> tuple[int, str]:
+    answer = api.post("/run-simulation", json=request())
+    return answer.status_code, answer.json().get("code", "")
+
+
+def test_with_the_storage_of_the_records_full_nothing_is_accepted_and_all_else_goes_on(
+    stack: Stack, api: Api, ledger: Ledger
+) -> None:
+    before = ledger.submit(kinds.STEADY, followers=1)
+    stopped = ledger.submit(kinds.STOPPED)
+    ledger.running(before, stopped)
+    with small_storage(stack.layout.records, "8m") as records:
+        filler = fill(records)
+        assert refusal(api) == (507, "storage_full")
+        jobs = {job["job_id"] for job in api.json("/jobs")}
+        assert {before, stopped} <= jobs
+        assert jobs == {folder.name for folder in records.iterdir() if folder.is_dir()}, "something of a refused job"
+        ledger.stop(stopped)
+        wait_for(api, stopped, "stopped")
+        assert api.get(f"/logs/{stopped}").content.endswith(b"300\n")
+        filler.unlink()
+        ledger.submit(kinds.QUICK)
+        account = ledger.settle()
+    assert account.problems == []
+    eventually(stack.layout.record(stopped).read_text, lambda text: '"stopped"' in text)
+
+
+def test_with_the_storage_of_the_records_read_only_nothing_is_accepted_and_all_else_goes_on(
+    stack: Stack, api: Api, ledger: Ledger
+) -> None:
+    stopped = ledger.submit(kinds.STOPPED)
+    ledger.running(stopped)
+    with small_storage(stack.layout.records, "64m") as records:
+        _mount("-o", "remount,bind,ro", records)
+        assert refusal(api) == (503, "storage_unavailable")
+        # A start reads; what it can't write it writes later.
+        kill_processes(stack, SUPERVISOR)
+        eventually(lambda: refusal(api), lambda seen: seen == (503, "storage_unavailable"))
+        assert status(api, stopped)["status"] == "running"
+        ledger.stop(stopped)
+        wait_for(api, stopped, "stopped")
+        _mount("-o", "remount,bind,rw", records)
+        assert ledger.settle().problems == []
+
+
+def test_a_log_waits_for_room_and_is_whole_in_the_end(stack: Stack, api: Api, ledger: Ledger) -> None:
+    with small_storage(stack.layout.jobs, "64m") as jobs:
+        job = ledger.submit(kinds.BURSTS, followers=1)
+        ledger.running(job)
+        filler = fill(jobs)
+        noted = eventually(lambda: status(api, job), lambda seen: seen["reason"] == "storage_full")
+        assert noted["status"] == "running"
+        filler.unlink()
+        assert ledger.settle().problems == []
+
+
+def test_a_root_that_goes_is_not_written_to_and_all_goes_on_when_it_is_back(
+    stack: Stack, api: Api, ledger: Ledger
+) -> None:
+    running, stopped = ledger.submit(kinds.STOPPED), ledger.submit(kinds.STUBBORN)
+    ledger.running(running, stopped)
+    root = stack.layout.root
+    _mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", root)
+    try:
+        assert eventually(lambda: refusal(api), lambda seen: seen[0] == 503) == (503, "shared_root_missing")
+        assert status(api, running)["status"] == "running"
+        ledger.stop(stopped)
+        eventually(lambda: container_of(stopped), lambda seen: seen is None or seen.status == "exited")
+        # A supervisor that starts without the root neither makes a new installation nor sweeps what runs.
+        kill_processes(stack, SUPERVISOR)
+        eventually(lambda: refusal(api), lambda seen: seen == (503, "shared_root_missing"))
+        assert len(ledger.containers()) >= 1
+        assert list(root.iterdir()) == []
+    finally:
+        _unmount(root)
+    ledger.running(running)
+    ledger.submit(kinds.QUICK)
+    assert ledger.settle().problems == []
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"half'], ids=["empty", "cut"])
+def test_damaged_records_are_rebuilt_with_jobs_running(stack: Stack, api: Api, ledger: Ledger, damage: bytes) -> None:
+    jobs = [ledger.submit(kinds.STEADY), ledger.submit(kinds.STOPPED)]
+    ledger.running(*jobs)
+    ended = ledger.submit(kinds.QUICK)
+    wait_for(api, ended)
+    track = stack.layout.job_track
+    eventually(track.read_text, lambda text: text.count('"running"') >= 2 and f'"{ended}"' in text)
+    pids = stack.pids(SUPERVISOR)
+    send(pids, signal.SIGSTOP)
+    for job in (*jobs, ended):
+        stack.layout.record(job).write_bytes(damage)
+    send(pids, signal.SIGKILL)
+    ledger.running(jobs[1])
+    assert ledger.settle().problems == []
+    assert status(api, ended)["status"] == "finished"

@@ -1,0 +1,94 @@
+"""A new version of the code, or other settings, takes over with jobs at work, and so does an older one."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.stack import Stack
+from scripts.stack.plan import PROJECT
+from serve_app.settings import Settings
+from tests.faults import kinds
+from tests.faults.faults import SUPERVISOR
+from tests.faults.ledger import Ledger
+from tests.harness.api import Api, eventually
+from tests.harness.jobs import wait_for
+
+
+class Versions:
+    """Deploys the supervision in other versions beside the stack's own."""
+
+    def __init__(self, stack: Stack, folder: Path, options: dict[str, Any]) -> None:
+        self._stack = stack
+        self._folder = folder
+        self.options = options
+
+    def other_code(self) -> Path:
+        """A copy of the code that differs in a comment, as far as its version is concerned another one."""
+        shutil.copytree(PROJECT / "workers", self._folder / "workers", ignore=shutil.ignore_patterns("__pycache__"))
+        with (self._folder / "workers" / "version.py").open("a") as file:
+            file.write("# Of the next version.\n")
+        return self._folder
+
+    def deploy(self, code: Path = PROJECT, **options: Any) -> None:
+        """What a replica of that code does when it starts."""
+        before = self._stack.pids(SUPERVISOR)
+        request = {"options": {**self.options, **options}, "address": self._stack.ray_address, "replace": True}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("OPEVA_")}
+        subprocess.run(
+            [sys.executable, "-m", "workers.launch"],
+            input=json.dumps(request),
+            env={**environment, "PYTHONPATH": str(code)},
+            cwd=code,
+            text=True,
+            timeout=300,
+            check=True,
+        )
+        eventually(
+            lambda: self._stack.pids(SUPERVISOR), lambda now: bool(now) and now != before, what="a new supervisor"
+        )
+
+
+@pytest.fixture
+def versions(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Versions]:
+    """Brings the stack's own code and settings back at the end."""
+    for name, value in stack.environment().items():
+        if name.startswith("OPEVA_"):
+            monkeypatch.setenv(name, value)
+    versions = Versions(stack, tmp_path, Settings.load({}).jobs_options().to_dict())
+    yield versions
+    versions.deploy()
+
+
+def test_an_upgrade_and_a_downgrade_replace_supervisor_and_host_agents_and_jobs_go_on(
+    api: Api, ledger: Ledger, versions: Versions
+) -> None:
+    jobs = [ledger.submit(kind, followers=1) for kind in (kinds.STEADY, kinds.BURSTS, kinds.STOPPED)]
+    ledger.running(*jobs)
+    canceled = ledger.submit(kinds.STEADY, resources={"cpus": 2})
+
+    def agent_version() -> Any:
+        return next(
+            host["info"].get("version") for host in api.json("/hosts")["hosts"].values() if host["info"]["head"]
+        )
+
+    first = eventually(agent_version)
+    versions.deploy(versions.other_code(), default_stop_grace_s=3.5)
+    second = eventually(
+        agent_version, lambda seen: bool(seen) and seen != first, what="a host agent of the new version"
+    )
+    ledger.stop(canceled)
+    late = ledger.submit(kinds.FAILING)
+    versions.deploy()
+    eventually(agent_version, lambda seen: bool(seen) and seen != second, what="a host agent of the old version")
+    ledger.running(jobs[2])
+    account = ledger.settle()
+    assert account.problems == []
+    assert wait_for(api, canceled)["status"] == "canceled"
+    assert wait_for(api, late)["exit_code"] == 3
