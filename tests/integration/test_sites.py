@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -508,4 +509,43 @@ async def test_without_a_configured_database_the_answer_says_what_to_set() -> No
         async with sites_api(SitesOptions(uri)) as api:
             detail = await refused(api, "/sites", 503)
             assert says in detail
+            assert "secret" not in detail
+
+
+async def test_a_site_that_the_user_may_not_read_is_left_out_of_the_list(tmp_path: Path) -> None:
+    def serve(*more: str) -> None:
+        data = ["--host", "127.0.0.1", "--port", str(base), "--storage-path", str(tmp_path / "data")]
+        kept.start(
+            [str(Path(sys.executable).with_name("secantusd-py")), *data, *more], dict(os.environ), owner=os.getpid()
+        )
+        with pymongo.MongoClient[Document](f"mongodb://127.0.0.1:{base}/", serverSelectionTimeoutMS=90_000) as client:
+            client.admin.command("ping")
+
+    def uri(user: str, password: str) -> str:
+        return f"mongodb://{user}:{password}@127.0.0.1:{base}/?authSource=admin"
+
+    with reserved_base() as base, contextlib.ExitStack() as exits:
+        kept = Kept("mongo", tmp_path, f"sites-auth-{base}")
+        exits.callback(kept.stop)
+        serve()
+        with pymongo.MongoClient[Document](f"mongodb://127.0.0.1:{base}/") as client:
+            for name in ("open_site", "closed_site"):
+                fill(client[name], "building_a", [{"timestamp": START, "n": 0}])
+            read: list[Any] = [{"role": "read", "db": "open_site"}]
+            client.admin.command("createUser", "narrow", pwd="pw", roles=read)
+            client.admin.command(
+                "createUser", "lister", pwd="pw", roles=[*read, {"role": "clusterMonitor", "db": "admin"}]
+            )
+        kept.stop()
+        serve("--auth")
+        async with sites_api(SitesOptions(uri("lister", "pw"))) as api:
+            assert await ok(api, "/sites") == {"sites": ["open_site"]}
+            assert numbers((await ok(api, "/real-time-data/open_site"))["building_a"]) == [0]
+            assert "closed_site" in await refused(api, "/real-time-data/closed_site", 404)
+        async with sites_api(SitesOptions(uri("narrow", "pw"))) as api:
+            assert numbers((await ok(api, "/real-time-data/open_site"))["building_a"]) == [0]
+            assert "closed_site" in await refused(api, "/real-time-data/closed_site", 404)
+        async with sites_api(SitesOptions(uri("lister", "secret"), timeout_s=2.0)) as api:
+            detail = await refused(api, "/sites", 503)
+            assert "password" in detail
             assert "secret" not in detail

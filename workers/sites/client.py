@@ -86,9 +86,11 @@ class MongoConnection:
             raise self._ours(error, what, seconds or self.options.read_timeout_s) from error
 
     def _ours(self, error: PyMongoError, what: str, seconds: float) -> OpevaError:
-        if isinstance(error, OperationFailure) and error.code == UNAUTHORIZED:
+        code = error.code if isinstance(error, OperationFailure) else None
+        if code == UNAUTHORIZED:
             return NotFound(f"The user of OPEVA_MONGO_URI may not read {what} at MongoDB {self.server}", "not_readable")
-        if isinstance(error, OperationFailure) and error.code in _AUTHENTICATION:
+        # While it chooses a server, pymongo tells of a refused password in the text alone.
+        if code in _AUTHENTICATION or "authentication failed" in str(error).lower():
             return Unavailable(
                 f"MongoDB at {self.server} refuses the user or password of OPEVA_MONGO_URI ({what})", "mongo_refused"
             )

@@ -11,7 +11,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from workers import names
-from workers.errors import InvalidInput, NotFound
+from workers.errors import InvalidInput, NotFound, Unavailable
 from workers.sites.client import UNAUTHORIZED, Document, MongoConnection
 
 logger = logging.getLogger(__name__)
@@ -66,10 +66,16 @@ class Sites:
         """The sites that the user may read, sorted; never MongoDB's own databases.
 
         Raises:
-            Unavailable: the server does not answer.
+            Unavailable: the server does not answer, or does not let the user list any.
         """
-        with self.connection.short("the list of sites"):
-            return sorted(name for name in self._databases() if self._readable(name))
+        try:
+            with self.connection.short("the list of sites"):
+                return sorted(name for name in self._databases() if self._readable(name))
+        except NotFound as error:
+            raise Unavailable(
+                f"MongoDB at {self.connection.server} does not let the user of OPEVA_MONGO_URI list its databases",
+                "mongo_refused",
+            ) from error
 
     def open(self, name: str) -> Site:
         """The site `name` with the names of its collections and its schema.
@@ -81,7 +87,7 @@ class Sites:
         """
         names.site_name(name)
         with self.connection.short(f"site '{name}'"):
-            if name not in self._databases():
+            if not self._exists(name):
                 raise NotFound(f"There is no site '{name}' at MongoDB {self.connection.server}", "site_not_found")
             database = self.connection.client()[name]
             found = tuple(
@@ -101,6 +107,15 @@ class Sites:
         # Without `authorizedDatabases` a user who lacks the right to list all of them would be refused.
         found = client.list_databases(nameOnly=True, authorizedDatabases=True)
         return [entry["name"] for entry in found if _is_site_name(entry["name"])]
+
+    def _exists(self, name: str) -> bool:
+        try:
+            return name in self._databases()
+        except OperationFailure as error:
+            if error.code != UNAUTHORIZED:
+                raise
+            # Who may read one site need not have the right to list them all.
+            return bool(self.connection.client()[name].list_collection_names())
 
     def _readable(self, name: str) -> bool:
         try:
