@@ -7,6 +7,7 @@ so that a call whose answer was lost can be sent again without doing its work tw
 import asyncio
 import contextvars
 import logging
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,8 @@ class JobsClient:
         self._epoch = ""
         self._number = 0
         self._state: dict[str, Any] = {}
+        #: Tells the supervisor which of its readers this one is.
+        self._name = uuid.uuid4().hex
         self._synced = asyncio.Event()
         self._supervisor: Any = None
         self._problem = "it was not asked yet"
@@ -212,7 +215,7 @@ class JobsClient:
                     await self._ensure(replace=replace)
                     replace = False
                 answer = await self._send(
-                    "changes", self._epoch, self._number, POLL_S, timeout_s=POLL_S + CALL_TIMEOUT_S
+                    "changes", self._epoch, self._number, POLL_S, self._name, timeout_s=POLL_S + CALL_TIMEOUT_S
                 )
                 self._take(value_of(answer))
             except asyncio.CancelledError:

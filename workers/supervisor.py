@@ -25,6 +25,7 @@ from workers.housekeeping import Housekeeping
 from workers.layout import Layout
 from workers.listings import Listings
 from workers.options import Options
+from workers.readers import Readers
 from workers.record_files import load
 from workers.records import JobRecord, Reason, State
 from workers.removal import Removal
@@ -72,6 +73,7 @@ class JobSupervisor:
         self._given = {"options": options, "version": version}
         self._layout = Layout(Path(self._options.shared_root))
         self._hosts = HostDirectory(self._options, version)
+        self._readers = Readers()
         self._ready = asyncio.Event()
         self._problem = Unavailable("it is starting", "supervisor_starting")
         self._retired = False
@@ -240,6 +242,7 @@ class JobSupervisor:
         record, new = await self._submissions.accept(job_id, request)
         if new:
             self._driver.drive(record.job_id)
+        await self._readers.have(self._book.feed.number_of(record.job_id))
         return self._book.told(record)
 
     @answered
@@ -250,7 +253,9 @@ class JobSupervisor:
     @answered
     async def stop(self, job_id: str) -> dict[str, Any]:
         """Ask for a job's end; its record. Asking again changes nothing."""
-        return self._book.told(await self._stop(job_id))
+        record = await self._stop(job_id)
+        await self._readers.have(self._book.feed.number_of(job_id))
+        return self._book.told(record)
 
     async def _stop(self, job_id: str) -> JobRecord:
         before = self._book.get(job_id)
@@ -273,6 +278,7 @@ class JobSupervisor:
         record, new = await self._submissions.requeue(job_id, new_id, submitted_by)
         if new:
             self._driver.drive(new_id)
+        await self._readers.have(self._book.feed.number_of(new_id))
         return self._book.told(record)
 
     @answered
@@ -287,6 +293,7 @@ class JobSupervisor:
             await self._stop(job_id)
             record = await self._wait_for_end(record)
         await self._removal.forget(record)
+        await self._readers.have(self._book.feed.number_of(job_id))
 
     async def _wait_for_end(self, record: JobRecord) -> JobRecord:
         deadline = Deadline(record.stop_grace_s + self._options.kill_deadline_s + self._options.docker_timeout_s)
@@ -300,13 +307,18 @@ class JobSupervisor:
             "stop_failed",
         )
 
-    async def changes(self, epoch: str, number: int, timeout_s: float) -> dict[str, Any]:
-        """What a copy at `number` of `epoch` lacks, and the hosts; waits for news up to `timeout_s`."""
+    async def changes(self, epoch: str, number: int, timeout_s: float, reader: str | None = None) -> dict[str, Any]:
+        """What a copy at `number` of `epoch` lacks, and the hosts; waits for news up to `timeout_s`.
+
+        A `reader` that names itself is waited for by those who change something (`workers.readers`).
+        """
         try:
             await self.started()
         except OpevaError as error:
             return failure(error)
         if epoch == self._book.feed.epoch:
+            if reader is not None:
+                self._readers.asks(reader, number)
             await self._book.feed.wait(number, min(timeout_s, MAX_POLL_S))
         fault = self._storage_fault()
         return success(
