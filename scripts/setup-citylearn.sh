@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 PYTHON=${PYTHON:-python3.11}
-COMMON=("numpy<2" "pandas<2.3" pyyaml scikit-learn simplejson "gymnasium==0.28.1" platformdirs requests pyarrow)
+COMMON=("numpy<2" "pandas<2.3" pyyaml scikit-learn simplejson "gymnasium==0.28.1" platformdirs requests)
 
 environment() { # folder, requirement
   local folder=$1 requirement=$2 done_mark=$1/.complete
