@@ -202,3 +202,21 @@ def test_whatever_comes_an_end_is_final_and_a_started_job_never_returns_to_the_q
             assert after.reason is not None
         assert JobRecord.from_dict(after.to_dict()) == after
         record = after
+
+
+def test_while_the_engine_is_away_nobody_says_that_a_job_runs() -> None:
+    note = {"event": "note", "at": AT, "reason": "docker_unavailable", "detail": "no answer"}
+    away = transition(running(), note)
+    assert (away.state, away.reason, away.unknown_since) == (State.UNKNOWN, Reason.DOCKER_UNAVAILABLE, AT)
+    assert transition(away, {**note, "reason": None, "detail": ""}) == running()
+    assert transition(away, exited(137)).reason is Reason.KILLED
+    asked = transition(away, STOP)
+    assert (asked.state, transition(asked, note)) == (State.STOP_REQUESTED, asked)
+
+
+def test_what_made_a_job_unknown_is_taken_back_only_by_who_can_see_it() -> None:
+    unreachable = {"event": "unreachable", "at": AT, "detail": "h is away"}
+    away = transition(running(), unreachable)
+    assert transition(away, {"event": "note", "at": AT, "reason": None, "detail": ""}) is away
+    engine = transition(running(), {**unreachable, "reason": "docker_unavailable"})
+    assert engine.reason is Reason.DOCKER_UNAVAILABLE
