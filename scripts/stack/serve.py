@@ -16,6 +16,8 @@ _DEPLOY_DEADLINE = 300.0
 _POLL = 0.25
 #: How long after its deployment the application may take to find its hosts and its database.
 _WELL_DEADLINE = 60.0
+#: Each replica finds its hosts for itself; so many good answers in a row come from all of them.
+_WELL_ANSWERS = 4
 
 
 class DeployError(RuntimeError):
@@ -82,19 +84,21 @@ class ServeDeployment:
         A fresh stack needs a moment to find its hosts, hence the patience.
         """
         deadline = Deadline(_WELL_DEADLINE)
-        while True:
+        well = 0
+        while well < _WELL_ANSWERS:
             try:
                 url = f"http://127.0.0.1:{self.plan.ports.api}/health"
                 answer = requests.get(url, params={"deep": "true"}, timeout=30)
                 # With tokens on, the report is for their holders: nothing is known here then.
-                if answer.status_code == 401 or (answer.status_code == 200 and answer.json()["hosts"]):
-                    return ""
+                good = answer.status_code == 401 or (answer.status_code == 200 and answer.json()["hosts"])
                 report = answer.text
             except requests.RequestException as error:
-                report = str(error)
-            if deadline.passed():
+                good, report = False, str(error)
+            well = well + 1 if good else 0
+            if not good and deadline.passed():
                 return report
             time.sleep(_POLL)
+        return ""
 
     @property
     def _url(self) -> str:
