@@ -34,7 +34,7 @@ class Api(requests.Session):
 
 
 def eventually(
-    look: Callable[[], T], until: Callable[[T], bool] = bool, *, what: str = "", deadline: float = PATIENCE
+    look: Callable[[], T], until: Callable[[T], object] = bool, *, what: str = "", deadline: float = PATIENCE
 ) -> T:
     """What `look` returns once `until` holds for it; the last look is in the failure.
 
