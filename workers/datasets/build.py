@@ -21,7 +21,10 @@ from workers.datasets.writers import json_bytes
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset's files by name, `manifest.json` among them, and the manifest itself."""
+    """A dataset's files by name, and its manifest, which is one of them.
+
+    Files of buildings are among them only where their results still hold them: a task that wrote them leaves them out.
+    """
 
     files: dict[str, bytes]
     manifest: dict[str, Any]
@@ -36,11 +39,7 @@ def complete_dataset(plan: Plan, results: Sequence[BuildingResult], sources: Map
     results = sorted(results, key=lambda r: r.parts.name)
     warnings = [*plan.warnings, *(warning for result in results for warning in result.warnings)]
     shared = SharedColumns(plan, results, sources, warnings)
-    files: dict[str, bytes] = {}
-    for result in results:
-        files.update(result.files)
-    files[PRICING_FILE] = shared.pricing()
-    files[WEATHER_FILE] = shared.weather()
+    files = {PRICING_FILE: shared.pricing(), WEATHER_FILE: shared.weather()}
     carbon = shared.carbon()
     if carbon is not None:
         files[CARBON_FILE] = carbon
@@ -71,7 +70,13 @@ def complete_dataset(plan: Plan, results: Sequence[BuildingResult], sources: Map
         "chargers": sum(len(result.parts.charger_files) for result in results),
         "buildings": [result.report for result in results],
         "shared_columns": shared.reports,
-        "files": manifest.file_entries(files),
+        "files": sorted(
+            [*manifest.file_entries(files), *(entry for result in results for entry in result.entries)],
+            key=lambda entry: str(entry["name"]),
+        ),
         "warnings": manifest.unique([*warnings, *mended]),
     }
-    return Dataset({**files, manifest.MANIFEST_FILE: json_bytes(described)}, described)
+    files[manifest.MANIFEST_FILE] = json_bytes(described)
+    for result in results:
+        files.update(result.files)
+    return Dataset(files, described)

@@ -27,7 +27,7 @@ from workers.datasets.columns import (
 from workers.datasets.devices import DEMAND_DEVICES
 from workers.datasets.gaps import fill
 from workers.datasets.grid import Grid
-from workers.datasets.manifest import ColumnReport
+from workers.datasets.manifest import ColumnReport, file_entries
 from workers.datasets.plan import Plan
 from workers.datasets.prices import price_grid
 from workers.datasets.resample import Series, merge
@@ -43,11 +43,13 @@ _SHARED_COLUMNS: Final = (*WEATHER_COLUMNS, CARBON)
 class BuildingResult:
     """A building's files, and what the dataset's shared files take from it.
 
+    `entries` describes the files for the manifest, so that they need not travel with the rest once they are written.
     `prices` (on the price grid) and `shared` (weather and carbon) hold its columns as measured, where it has any.
     """
 
     parts: BuildingParts
     files: dict[str, bytes]
+    entries: list[dict[str, Any]]
     cars: list[str]
     columns: dict[str, ColumnReport]
     prices: Series | None
@@ -89,6 +91,7 @@ def complete_building(plan: Plan, building: str, partials: Sequence[WindowPartia
             most_demand_kwh={demand: float(values[demand].max()) for _, demand in DEMAND_DEVICES.values()},
         ),
         files=files | charger_files,
+        entries=file_entries(files | charger_files),
         cars=cars,
         columns=reports,
         prices=_merged(partials, PRICE, price_grid(grid)),

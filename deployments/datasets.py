@@ -1,0 +1,101 @@
+"""The building of datasets as a Serve deployment: one replica, which knows all builds.
+
+It does little itself: builds are Ray Data pipelines whose tasks run wherever the package is. Datasets that are there
+already need no deployment: the API reads them from the shared storage.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve import Application
+
+from workers import names
+from workers.datasets import pipeline
+from workers.datasets.builds import Builds, outcome_of
+from workers.datasets.options import DatasetOptions
+from workers.errors import NotFound
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Calls that wait for MongoDB or for a build at once.
+_THREADS: Final = 64
+
+
+class DatasetsReplica:
+    """What the replica does. Methods raise Unavailable where MongoDB or the storage does not answer."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._builds = Builds(DatasetOptions.from_dict(options))
+        self._threads = ThreadPoolExecutor(_THREADS, "datasets")
+        self._builds.take_up()
+        threading.Thread(target=_warm, name="warm", daemon=True).start()
+
+    async def start(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Begin a build; what is told of it. Raises InvalidInput, NotFound, Conflict."""
+        return (await self._run(self._builds.start, body)).view()
+
+    async def wait(self, name: str, seconds: float) -> dict[str, Any] | None:
+        """What a build made (`name, rows, warnings`); None if it goes on. Raises what the build ended with."""
+        build = self._builds.get(name)
+        if build is None:
+            raise NotFound(f"No dataset {name!r} is being built", "build_not_found")
+        if not await self._run(build.ended.wait, seconds):
+            return None
+        return outcome_of(build)
+
+    async def status(self, name: str) -> dict[str, Any]:
+        """What is known of a dataset's build. Raises NotFound."""
+        return await self._run(self._builds.status, name)
+
+    async def cancel(self, name: str) -> dict[str, Any]:
+        """Ask a build to end; what is known of it. Raises NotFound."""
+        return await self._run(self._builds.cancel, name)
+
+    async def dates_available(self, site: str) -> list[dict[str, Any]]:
+        """The time that each building of a site has documents of. Raises NotFound."""
+        return await self._run(self._builds.dates_available, site)
+
+    async def _run(self, work: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+
+    def close(self) -> None:
+        """End all builds."""
+        self._builds.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def __del__(self) -> None:
+        # What Serve calls when it ends a replica; after a constructor that failed there is nothing to close.
+        if hasattr(self, "_threads"):
+            self.close()
+
+
+def _warm() -> None:
+    try:
+        pipeline.warm()
+    except RayError as error:
+        logger.warning("No process for builds could be started in advance: %s", error)
+
+
+_deployment = serve.deployment(
+    name="datasets",
+    num_replicas=1,
+    health_check_period_s=1,
+    # Many clients may wait for one build.
+    max_ongoing_requests=500,
+    # No CPU, so that jobs which hold all of them can't keep a replica from coming back; and only where the package is.
+    ray_actor_options={"num_cpus": 0, "resources": {names.RESOURCE_PACKAGE: 0.001}},
+)
+
+
+def application(options: DatasetOptions) -> Application:
+    """The deployment, for the API to be bound with; its handle there makes a `DatasetsClient`."""
+    deployment: serve.Deployment = _deployment(DatasetsReplica)
+    return deployment.bind(options.to_dict())
