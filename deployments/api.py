@@ -7,9 +7,9 @@ from ray import serve
 from ray.serve import Application
 from starlette.types import ASGIApp
 
-#: Makes a replica's app from plain data and the handle of the sites deployment. A function of a module, so that it
+#: Makes a replica's app from plain data and the handles of the deployments below it. A function of a module, so that it
 #: travels by name.
-AppBuilder = Callable[[dict[str, Any], Any], ASGIApp]
+AppBuilder = Callable[..., ASGIApp]
 
 
 @serve.deployment(
@@ -29,16 +29,16 @@ AppBuilder = Callable[[dict[str, Any], Any], ASGIApp]
 class Api:
     """A replica: the app is built here, after the constructor, since an app can't be pickled."""
 
-    def __init__(self, build_app: AppBuilder, settings: dict[str, Any], sites: Any) -> None:
+    def __init__(self, build_app: AppBuilder, settings: dict[str, Any], *handles: Any) -> None:
         self._build_app = build_app
         self._settings = settings
-        self._sites = sites
+        self._handles = handles
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
-        return self._build_app(self._settings, self._sites)
+        return self._build_app(self._settings, *self._handles)
 
 
-def application(build_app: AppBuilder, settings: dict[str, Any], sites: Application) -> Application:
-    """The Serve application of the API, over the sites deployment; `build_app` is called on each replica."""
+def application(build_app: AppBuilder, settings: dict[str, Any], *deployments: Application) -> Application:
+    """The Serve application of the API, over other deployments; `build_app` is called on each replica, with handles."""
     deployment: serve.Deployment = Api
-    return deployment.bind(build_app, settings, sites)
+    return deployment.bind(build_app, settings, *deployments)

@@ -11,7 +11,8 @@ from ray.serve import Application
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from deployments import api, sites
+from deployments import api, datasets, sites
+from deployments.datasets_client import DatasetsClient
 from deployments.sites_client import SitesClient
 from serve_app import docs, errors
 from serve_app.auth import BearerAuth, TokenFile
@@ -19,6 +20,7 @@ from serve_app.head import HeadAsGet
 from serve_app.http import JSONAnswer
 from serve_app.limits import BodyLimit
 from serve_app.routers import configs, health, hosts, job_files, jobs, logs
+from serve_app.routers import datasets as dataset_routes
 from serve_app.routers import sites as site_routes
 from serve_app.services import Services
 from serve_app.settings import Settings
@@ -44,14 +46,23 @@ def build(args: dict[str, str]) -> Application:
         ValueError: a setting is not acceptable.
     """
     settings = Settings.load(args)
-    return api.application(replica_app, settings.to_dict(), sites.application(settings.sites_options()))
+    deployments = (
+        sites.application(settings.sites_options()),
+        datasets.application(settings.dataset_options()),
+    )
+    return api.application(replica_app, settings.to_dict(), *deployments)
 
 
-def replica_app(settings: dict[str, Any], sites_handle: Any) -> FastAPI:
-    """The HTTP app of a replica, from `Settings.to_dict` and the handle of the sites deployment."""
+def replica_app(settings: dict[str, Any], sites_handle: Any, datasets_handle: Any) -> FastAPI:
+    """The HTTP app of a replica, from `Settings.to_dict` and the handles of the deployments of sites and datasets."""
     validated = Settings.from_dict(settings)
-    jobs_client = JobsClient(validated.jobs_options())
-    return build_app(Services(validated, jobs_client, SitesClient(sites_handle, validated.sites_options())))
+    services = Services(
+        validated,
+        JobsClient(validated.jobs_options()),
+        SitesClient(sites_handle, validated.sites_options()),
+        DatasetsClient(datasets_handle, validated.dataset_options()),
+    )
+    return build_app(services)
 
 
 def build_app(services: Services) -> FastAPI:
@@ -83,7 +94,7 @@ def build_app(services: Services) -> FastAPI:
     app.state.services = services
     errors.install(app)
     docs.install(app)
-    for module in (health, hosts, jobs, job_files, logs, configs, site_routes):
+    for module in (health, hosts, jobs, job_files, logs, configs, site_routes, dataset_routes):
         app.include_router(module.router)
 
     @app.get("/", include_in_schema=False)

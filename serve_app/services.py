@@ -11,6 +11,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 from fastapi import Depends
 from starlette.requests import Request
 
+from deployments.datasets_client import DatasetsClient
 from deployments.sites_client import SitesClient
 from serve_app import job_views
 from serve_app.job_listing import Rows
@@ -61,6 +62,7 @@ class Services:
     settings: Settings
     jobs: Jobs
     sites: SitesClient
+    datasets: DatasetsClient
     #: Tells this replica's stream positions from those of others.
     replica: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     rows: Rows = field(default_factory=lambda: Rows(job_views.row))

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from workers.datasets.options import DatasetOptions, default_readers
 from workers.options import Options
 from workers.shared_root import DEFAULT as DEFAULT_SHARED_ROOT
 from workers.shared_root import default_shared_root
@@ -223,7 +224,13 @@ class Settings(BaseSettings):
     dataset_upload_bytes: Bytes = Field(2 << 30, description="Largest uploaded archive of a dataset, in bytes.")
     dataset_unpacked_bytes: Bytes = Field(8 << 30, description="Largest dataset once unpacked, in bytes.")
     dataset_files: int = Field(10_000, ge=1, description="Most files in an uploaded dataset.")
-    dataset_build_timeout_s: Seconds = Field(3600.0, description="Longest build of a dataset, in seconds.")
+    dataset_build_timeout_s: Seconds = Field(
+        DatasetOptions.build_timeout_s, description="Longest build of a dataset, in seconds."
+    )
+    dataset_readers: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_blank_is_none)] = Field(
+        None, description="Tasks of one build at once; half of the head's cores if not set."
+    )
+    dataset_builds: int = Field(DatasetOptions.builds, ge=1, description="Builds at once; others wait.")
 
     @model_validator(mode="before")
     @classmethod
@@ -294,6 +301,16 @@ class Settings(BaseSettings):
             read_timeout_s=self.mongo_read_timeout_s,
             stall_timeout_s=self.site_stall_timeout_s,
             max_streams=self.site_max_streams,
+        )
+
+    def dataset_options(self) -> DatasetOptions:
+        """What the building and keeping of datasets needs of it."""
+        return DatasetOptions(
+            shared_root=self.shared_root,
+            sites=self.sites_options(),
+            readers=self.dataset_readers or default_readers(),
+            builds=self.dataset_builds,
+            build_timeout_s=self.dataset_build_timeout_s,
         )
 
 

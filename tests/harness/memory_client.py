@@ -11,6 +11,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from deployments.datasets_client import DatasetsClient
 from deployments.sites_client import SitesClient
 from serve_app.app import build_app
 from serve_app.services import Services
@@ -156,7 +157,12 @@ class Served:
         self.settings = Settings.load({"shared_root": str(root), **settings})
         self.layout = Layout(root)
         self.jobs = MemoryJobs(self.layout)
-        self.services = Services(self.settings, self.jobs, SitesClient(None, self.settings.sites_options()))
+        self.services = Services(
+            self.settings,
+            self.jobs,
+            SitesClient(None, self.settings.sites_options()),
+            DatasetsClient(None, self.settings.dataset_options()),
+        )
         self.app: FastAPI = build_app(self.services)
         self._exit = contextlib.AsyncExitStack()
 

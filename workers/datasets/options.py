@@ -27,10 +27,6 @@ class DatasetOptions:
     #: About as many documents as one read task takes.
     window_documents: int = 50_000
     build_timeout_s: float = 3600.0
-    #: Largest uploaded archive, largest dataset once unpacked, most files in it.
-    upload_bytes: int = 2 << 30
-    unpacked_bytes: int = 8 << 30
-    files: int = 10_000
 
     @property
     def root(self) -> Path:

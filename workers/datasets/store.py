@@ -18,8 +18,9 @@ from workers import names
 from workers.clock import iso
 from workers.datasets.manifest import MANIFEST_FILE
 from workers.datasets.plan import SCHEMA_FILE
+from workers.datasets.writers import json_bytes
 from workers.errors import Conflict, NotFound
-from workers.files import read_beneath, remove_tree, storage_error, sync_folder
+from workers.files import read_beneath, remove_tree, storage_error, sync_folder, write_atomic
 from workers.layout import Layout
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,17 @@ class DatasetStore:
         if described is None:
             described = {"name": name, "description": "", "files": _entries(folder), **_from_schema(folder)}
         return {**described, **self._facts(folder, name)}
+
+    def add_to_manifest(self, name: str, facts: dict[str, Any]) -> None:
+        """Add facts to the manifest of a dataset that was built here. Raises NotFound, Unavailable, StorageFull."""
+        folder = self.folder(name)
+        described = _json(folder, MANIFEST_FILE)
+        if described is None:
+            raise NotFound(f"The dataset {name!r} has no manifest", "no_manifest")
+        try:
+            write_atomic(folder / MANIFEST_FILE, json_bytes({**described, **facts}))
+        except OSError as error:
+            raise storage_error(error, folder / MANIFEST_FILE) from error
 
     def staging(self) -> Path:
         """A new folder to make a dataset in, on the same storage and out of everybody's sight. Raises Unavailable."""
