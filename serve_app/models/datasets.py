@@ -21,9 +21,7 @@ class DatasetBody(BaseModel):
     name: str = Field(description="What it is called; also its folder's name.", examples=["june"])
     site_id: str = Field(description="The site.", examples=["living_lab"])
     period: int = Field(60, description="Minutes per step: a divisor of 1440.")
-    from_ts: str | None = Field(
-        None, description="Its start, ISO 8601; UTC without an offset. None: the first reading."
-    )
+    from_ts: str | None = Field(None, description="Its start, ISO 8601; UTC without an offset.")
     until_ts: str | None = Field(None, description="Its end, not included. None: the last reading.")
     description: str = Field("", description="A text for people.")
     citylearn_configs: dict[str, Any] | None = Field(
@@ -36,7 +34,7 @@ class DatasetBody(BaseModel):
     validate_: bool = Field(
         False,
         alias="validate",
-        description="Step it to its end in the simulator's image, as a job, and keep the outcome.",
+        description="Step it to its end in the simulator's image too, as a job.",
     )
 
 
@@ -46,9 +44,7 @@ class Built(Message):
     name: str = Field(description="Its name.")
     rows: int = Field(description="Steps that each of its files has.")
     warnings: list[str] = Field(description="What was missing or mended, a sentence each.")
-    validation: dict[str, Any] | None = Field(
-        description="Whether the simulator steps it to its end; null if not asked."
-    )
+    validation: dict[str, Any] | None = Field(description="What the simulator made of it; null if not asked.")
 
 
 class Building(Message):
