@@ -43,7 +43,7 @@ fail() {
 }
 
 UNIT=opeva-worker.service
-JOIN_DEADLINE_S=180
+JOIN_DEADLINE_S=300
 LEAVE_DEADLINE_S=40
 AGAIN_S=5
 
@@ -384,13 +384,17 @@ joined() {
   if [ -f "$STATE/systemd" ]; then systemctl is-active -q "$UNIT"; else our_pid >/dev/null; fi
 }
 
+last_words() {
+  { tail -n 5 "$STATE/log" || journalctl -u "$UNIT" -n 5 -o cat; } 2>/dev/null | tr '\n' ' '
+}
+
 wait_until_listed() {
   local deadline=$((SECONDS + JOIN_DEADLINE_S)) address
   address=$(sed -n 's/^NODE_IP=//p' "$STATE/settings")
   speak "$(sed -n 's/^RAY_AUTH_MODE=//p' "$STATE/settings")"
   until ask "$address" "$NAME" | grep -qxF "node $address $NAME"; do
-    joined || fail "Ray did not start: $(tail -n 3 "$STATE/log" 2>/dev/null | tr '\n' ' ')"
-    [ "$SECONDS" -lt "$deadline" ] || fail "the head does not list this machine after $JOIN_DEADLINE_S s; see $STATE/log."
+    joined || fail "Ray did not start: $(last_words)"
+    [ "$SECONDS" -lt "$deadline" ] || fail "the head does not list this machine after $JOIN_DEADLINE_S s: $(last_words)"
   done
 }
 

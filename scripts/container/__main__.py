@@ -110,6 +110,8 @@ def _of_ray(environment: Mapping[str, str]) -> dict[str, str]:
     told = {
         # Ray would take a share of the machine's memory, and a slow file where /dev/shm has not so much.
         "RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES": str(int(memory.f_bsize * memory.f_bavail * 0.9)),
+        # On a machine that boots, 30 s are not always enough.
+        "RAY_raylet_start_wait_time_s": "120",
     }
     if environment.get("RAY_AUTH_TOKEN") or environment.get("RAY_AUTH_TOKEN_PATH"):
         told["RAY_AUTH_MODE"] = "token"
