@@ -130,9 +130,9 @@ class Ledger:
         return job
 
     def running(self, *jobs: str) -> None:
-        """Wait until jobs run."""
+        """Wait until jobs run. One that ends by itself may have done so already, on a machine that is busy."""
         for job in jobs:
-            wait_for(self.api, job, "running")
+            wait_for(self.api, job, "running" if self.entries[job].kind.endless else ("running", *ENDED))
 
     def stop(self, job: str) -> None:
         """Ask for a job's end until that is acknowledged."""

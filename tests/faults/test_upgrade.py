@@ -38,7 +38,6 @@ class Versions:
 
     def deploy(self, code: Path = PROJECT, **options: Any) -> None:
         """What a replica of that code does when it starts."""
-        before = self._stack.pids(SUPERVISOR)
         request = {"options": {**self.options, **options}, "address": self._stack.ray_address, "replace": True}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OPEVA_")}
         subprocess.run(
@@ -49,9 +48,6 @@ class Versions:
             text=True,
             timeout=300,
             check=True,
-        )
-        eventually(
-            lambda: self._stack.pids(SUPERVISOR), lambda now: bool(now) and now != before, what="a new supervisor"
         )
 
 
