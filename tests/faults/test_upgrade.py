@@ -15,7 +15,6 @@ from scripts.stack import Stack
 from scripts.stack.plan import PROJECT
 from serve_app.settings import Settings
 from tests.faults import kinds
-from tests.faults.faults import SUPERVISOR
 from tests.faults.ledger import Ledger
 from tests.harness.api import Api, eventually
 from tests.harness.jobs import wait_for
