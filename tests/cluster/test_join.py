@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.stack.plan import PROJECT
-from tests.cluster.joining import JoiningHost, bring_busybox, owner, prepare_machine
+from tests.cluster.joining import SCRIPT, JoiningHost, bring_busybox, owner, prepare_machine
 from tests.harness import jobs
 from tests.harness.api import Api, eventually
 from tests.harness.session import SessionStack
@@ -161,7 +161,7 @@ def test_another_version_than_the_heads_is_refused(lab2: JoiningHost, tmp_path: 
 
 
 def test_the_service_runs_the_script_and_waits_for_docker_and_the_folder(tmp_path: Path) -> None:
-    command = [PROJECT / "workers" / "join-ray-worker.sh", "--print-unit", "--state-dir", tmp_path]
+    command = [str(SCRIPT), "--print-unit", "--state-dir", str(tmp_path)]
     unit = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True).stdout
     assert f"ExecStart=/bin/bash {tmp_path}/join-ray-worker.sh --run --state-dir {tmp_path}" in unit
     assert "RequiresMountsFor=/opt/opeva_shared_data" in unit
