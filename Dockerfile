@@ -31,7 +31,8 @@ COPY workers workers
 COPY deployments deployments
 COPY serve_app serve_app
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LANG=C.UTF-8 \
-    OPEVA_RUN_DIR=/var/lib/opeva/run OPEVA_MONGO_URI=mongodb://mongo:27017
+    OPEVA_RUN_DIR=/var/lib/opeva/run OPEVA_WORKER_DIR=/var/lib/opeva/worker \
+    OPEVA_MONGO_URI=mongodb://mongo:27017
 EXPOSE 8000 8265
 # Long enough for a cold start of Ray on a small machine.
 HEALTHCHECK --interval=15s --timeout=10s --start-period=180s --retries=4 \

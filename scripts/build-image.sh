@@ -42,7 +42,7 @@ make_own_base() {
   scripts/apt.sh debootstrap
   say "making the base image $OWN_BASE with debootstrap (a minute or two)"
   folder=$(mktemp -d "$RUN/base.XXXXXX")
-  # shellcheck disable=SC2064 - the folder of now
+  # shellcheck disable=SC2064 # the folder of now
   trap "rm -rf --one-file-system '$folder'" EXIT
   PATH=$PATH:/usr/sbin:/sbin debootstrap --variant=minbase --include=python3,python3-pip,python3-venv,ca-certificates \
     bookworm "$folder" >"$RUN/debootstrap.log" 2>&1 ||

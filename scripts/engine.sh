@@ -58,7 +58,7 @@ install_packages() {
   packages=$(missing_packages | tr '\n' ' ')
   [ -n "$packages" ] || return 0
   command -v apt-get >/dev/null || fail "no Docker engine answers and this is no Debian: install Docker, then try again."
-  # shellcheck disable=SC2086 - a list of packages
+  # shellcheck disable=SC2086 # a list of packages
   scripts/apt.sh $packages || fail "no Docker engine answers, and $packages could not be installed."
 }
 

@@ -28,7 +28,7 @@ PREFIX = "OPEVA_"
 #: Variables of the scripts that bring the system up, which Ray's processes inherit.
 _OF_SCRIPTS = {
     f"{PREFIX}{name}"
-    for name in ("DASHBOARD_HOST", "HOST_NAME", "NODE_IP", "NUM_CPUS", "PORT_BASE", "RUN_AS", "RUN_DIR")
+    for name in ("DASHBOARD_HOST", "HOST_NAME", "NODE_IP", "NUM_CPUS", "PORT_BASE", "RUN_AS", "RUN_DIR", "WORKER_DIR")
 }
 
 

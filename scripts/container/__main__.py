@@ -30,6 +30,10 @@ def main(arguments: list[str]) -> int:
     """Run the role that `arguments` name; 0 after an orderly end."""
     logging.basicConfig(level=logging.INFO, format="opeva: %(message)s", stream=sys.stdout)
     signal.signal(signal.SIGTERM, _end)
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        # A compose file can't leave a variable out, and Ray would take the empty one for a token.
+        if not os.environ.get(name):
+            os.environ.pop(name, None)
     role, *options = arguments or ["head"]
     if role not in ("head", "worker"):
         print(f"There is no role {role!r}: say head, or worker --address HOST:PORT", file=sys.stderr)
