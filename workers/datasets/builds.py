@@ -16,7 +16,7 @@ from workers import names
 from workers.answers import failure, value_of
 from workers.clock import now
 from workers.datasets import pipeline
-from workers.datasets.mongo import collection_times
+from workers.datasets.edges import edges
 from workers.datasets.options import DatasetOptions
 from workers.datasets.request import parse_request
 from workers.datasets.secret import installation_secret
@@ -169,13 +169,13 @@ class Builds:
             if not collection.startswith(BUILDING_PREFIX):
                 continue
             with self._connection.errors(f"{collection} of site '{site.name}'"):
-                times = collection_times(site.collection(collection), site.source_zone)
-            if times.oldest_ms is not None and times.newest_ms is not None:
+                found = edges(site.collection(collection), site.source_zone)
+            if found is not None:
                 rows.append(
                     {
                         "installation": collection,
-                        "oldest_record": iso_of_milliseconds(times.oldest_ms),
-                        "newest_record": iso_of_milliseconds(times.newest_ms),
+                        "oldest_record": iso_of_milliseconds(found.oldest_ms),
+                        "newest_record": iso_of_milliseconds(found.newest_ms),
                     }
                 )
         return rows

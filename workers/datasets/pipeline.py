@@ -21,7 +21,8 @@ from workers.clock import Deadline
 from workers.datasets.build import Dataset, complete_dataset
 from workers.datasets.building_files import BuildingResult
 from workers.datasets.documents import Reading
-from workers.datasets.mongo import collection_times, windows_of
+from workers.datasets.edges import Edges, edges
+from workers.datasets.mongo import windows_of
 from workers.datasets.options import DatasetOptions
 from workers.datasets.plan import make_plan
 from workers.datasets.request import DatasetRequest
@@ -34,6 +35,7 @@ from workers.errors import NotFound, Unavailable
 from workers.files import remove_tree, storage_error, write_atomic
 from workers.sites.client import MongoConnection
 from workers.sites.database import Site
+from workers.sites.indexes import has_index
 from workers.sites.options import SitesOptions
 
 logger = logging.getLogger(__name__)
@@ -123,31 +125,41 @@ class _Run:
 
     def _windows(self, site: Site, connection: MongoConnection) -> tuple[list[Row], int, int]:
         """The read tasks, and the time that they cover."""
-        job = self._job
-        times = {}
-        for building, collection in job.selection.buildings.items():
-            self._check()
-            with connection.errors(f"{collection} of site '{site.name}'"):
-                times[building] = collection_times(site.collection(collection), job.schema.source_zone)
-        oldest = [t.oldest_ms for t in times.values() if t.oldest_ms is not None]
-        newest = [t.newest_ms for t in times.values() if t.newest_ms is not None]
-        if not oldest or not newest:
-            raise NotFound(f"The site {site.name!r} has no documents with a timestamp", "no_documents")
-        period = job.request.period_ms
-        start = min(oldest) if job.request.from_ms is None else job.request.from_ms
-        end = max(newest) + 1 if job.request.until_ms is None else job.request.until_ms
+        job, period = self._job, self._job.request.period_ms
+        start, end = job.request.from_ms, job.request.until_ms
+        if start is None or end is None:
+            found = [self._edges(site, connection, collection) for collection in job.selection.buildings.values()]
+            known = [edge for edge in found if edge is not None]
+            if not known:
+                raise NotFound(f"The site {site.name!r} has no documents with a timestamp", "no_documents")
+            start = min(edge.oldest_ms for edge in known) if start is None else start
+            end = max(edge.newest_ms for edge in known) + 1 if end is None else end
         start, end = start // period * period, -(-end // period) * period
         rows: list[Row] = []
-        for building, collection in job.selection.buildings.items():
-            known = times[building]
-            if known.oldest_ms is None or known.newest_ms is None:
-                continue
-            # Nothing is before a building's first document or after its last.
-            first = max(start, known.oldest_ms // period * period)
-            last = min(end, -(-(known.newest_ms + 1) // period) * period)
-            for window in windows_of(known, first, last, job.options.window_documents):
-                rows.append(window_row(len(rows), building, collection, known.kinds, window))
+        for building, name in job.selection.buildings.items():
+            self._check()
+            collection = site.collection(name)
+            with connection.errors(f"{name} of site '{site.name}'"):
+                indexed = has_index(collection)
+                windows = windows_of(
+                    collection,
+                    job.schema.source_zone,
+                    start,
+                    end,
+                    indexed=indexed,
+                    documents=job.options.window_documents,
+                    pieces=job.options.readers,
+                )
+            rows += [
+                window_row(number, building, name, window, indexed=indexed)
+                for number, window in enumerate(windows, len(rows))
+            ]
         return rows, start, end
+
+    def _edges(self, site: Site, connection: MongoConnection, name: str) -> Edges | None:
+        self._check()
+        with connection.errors(f"{name} of site '{site.name}'"):
+            return edges(site.collection(name), self._job.schema.source_zone)
 
     def _map(self, task: Callable[[Row, Work], Row], rows: Sequence[Row], work: Work) -> Iterator[tuple[str, bytes]]:
         """Each row's building and what its task gave, as tasks end.

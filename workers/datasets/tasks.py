@@ -65,13 +65,13 @@ def cancelled() -> Conflict:
     return Conflict("The build was cancelled", "build_cancelled")
 
 
-def window_row(number: int, building: str, collection: str, kinds: tuple[str, ...], window: TimeWindow) -> Row:
+def window_row(number: int, building: str, collection: str, window: TimeWindow, *, indexed: bool) -> Row:
     """A read task as plain numbers and texts: dates would be changed on their way through Ray Data."""
     return {
         "number": number,
         "building": building,
         "collection": collection,
-        "kinds": ",".join(kinds),
+        "indexed": indexed,
         "start_ms": window.start_ms,
         "end_ms": window.end_ms,
         "prices_end_ms": window.prices_end_ms,
@@ -88,8 +88,7 @@ def read_task(row: Row, work: Work) -> Row:
         what = f"{row['collection']} of site '{work.site}'"
         with connection.errors(what):
             collection = connection.client()[work.site][row["collection"]]
-            kinds = tuple(filter(None, row["kinds"].split(",")))
-            documents = window_documents(collection, kinds, window, work.reading.source_zone)
+            documents = window_documents(collection, window, work.reading.source_zone, indexed=row["indexed"])
             checked = _while_wanted(documents, work)
             partial = read_window(row["building"], checked, window, work.period_ms, work.reading)
         _write(work.part(row["number"]), pickle.dumps(partial))
