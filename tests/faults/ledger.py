@@ -120,7 +120,7 @@ class Ledger:
             return self.api.post("/run-simulation", json=body)
 
         what = f"the submission of a {kind.name} job"
-        answer = eventually(post, lambda seen: seen.status_code < 500, what=what, deadline=self.patience)
+        answer = eventually(post, _decided, what=what, deadline=self.patience)
         assert answer.status_code == 200, answer.text
         job = str(answer.json()["job_id"])
         assert job not in self.entries, f"two submissions became one job {job}"
@@ -139,7 +139,7 @@ class Ledger:
         self.entries[job].stopped = True
         answer = eventually(
             lambda: self.api.post(f"/stop/{job}"),
-            lambda seen: seen.status_code < 500,
+            _decided,
             what=f"the stop of job {job}",
             deadline=self.patience,
         )
@@ -234,3 +234,11 @@ class Ledger:
             finally:
                 client.close()
         return left
+
+
+def _decided(answer: requests.Response) -> bool:
+    """Whether the application accepted or refused for good. While it starts the proxy says 404 by itself, and a host
+    that has not joined again yet is not found."""
+    if answer.status_code >= 500 or not answer.headers.get("Content-Type", "").startswith("application/json"):
+        return False
+    return answer.status_code == 200 or answer.json().get("code") != "host_not_found"
