@@ -64,10 +64,12 @@ down: setup  ## end what up and demo started
 demo: up  ## run a simulation on a dataset of three homes and show its result
 	@$(PY) -m scripts.demo
 
-lock:  ## pin the newest versions that pyproject.toml allows in requirements.lock
+lock:  ## pin the newest versions that pyproject.toml allows in requirements.lock, and the image's part of them
 	@test -x .venv-lock/bin/uv || { python3 -m venv .venv-lock && .venv-lock/bin/pip install -q uv; }
 	@.venv-lock/bin/uv pip compile -q pyproject.toml --all-extras --python-version 3.11 --generate-hashes --upgrade \
 	    --no-header --no-annotate -o requirements.lock
+	@.venv-lock/bin/uv pip compile -q pyproject.toml -c requirements.lock --python-version 3.11 --generate-hashes \
+	    --python-platform x86_64-unknown-linux-gnu --no-header --no-annotate -o requirements-runtime.lock
 
 clean:  ## remove what was built here: environments, caches, the run folder with its data
 	@test ! -x $(PY) || $(MAKE) --no-print-directory down
