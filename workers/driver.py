@@ -22,7 +22,7 @@ from workers.hosts import Host, HostDirectory
 from workers.listings import Listings
 from workers.options import Options
 from workers.placement import Placement, Waiting, adopt_on, place
-from workers.records import JobRecord, Reason, State
+from workers.records import JobRecord, Reason
 from workers.remote import runner_function
 from workers.spec import ADOPT, LAUNCH
 from workers.whereabouts import ALIVE, Absence, container_of, placed_on
@@ -295,11 +295,11 @@ class JobDriver:
         return not self._end_if_lost(self._book.find(job_id) or record)
 
     async def _watch_host(self, record: JobRecord) -> None:
-        """While the host is away nobody knows of a running job, though Ray may take long to say so."""
+        """While the host or its engine is away nobody knows of a running job, though its runner may not notice."""
         host = self._hosts.by_name(record.host or "")
-        if host is None or not host.online:
+        if host is None or not host.online or not host.docker:
             self._unreachable(record, host)
-        elif record.state is State.UNKNOWN and record.reason is Reason.HOST_UNREACHABLE:
+        elif record.unknown_since is not None:
             container = container_of(record, await self._listings.of(host) or [])
             if container is not None and container["state"] in ALIVE:
                 self.recognise(record, host, container)

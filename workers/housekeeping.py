@@ -61,18 +61,25 @@ class Housekeeping:
         """Keep house for ever."""
         while True:
             await asyncio.sleep(self._options.sweep_every_s)
-            fault = self._storage_fault()
-            if fault is not None:
-                logger.warning("Nothing is swept: %s", fault)
-                continue
-            try:
-                await self.sweep()
-                await self.retire_old_jobs()
-            except (OpevaError, OSError) as error:
-                logger.warning("Housekeeping was broken off and is tried again later: %s", error)
-            except Exception:
-                # A fault here must not end the housekeeping for good.
-                logger.exception("Housekeeping failed and is tried again later")
+            await self.round()
+
+    async def round(self) -> bool:
+        """Keep house once; whether it was done."""
+        fault = self._storage_fault()
+        if fault is not None:
+            logger.warning("Nothing is swept: %s", fault)
+            return False
+        try:
+            await self.sweep()
+            await self.retire_old_jobs()
+        except (OpevaError, OSError) as error:
+            logger.warning("Housekeeping was broken off and is tried again later: %s", error)
+            return False
+        except Exception:
+            # A fault here must not end the housekeeping for good.
+            logger.exception("Housekeeping failed and is tried again later")
+            return False
+        return True
 
     async def sweep(self) -> None:
         """Remove containers and folders that have been nobody's for the grace period."""

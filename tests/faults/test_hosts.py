@@ -7,7 +7,7 @@ import pytest
 from scripts.stack import Stack
 from scripts.stack.worker_node import WorkerNode
 from tests.faults import kinds
-from tests.faults.faults import cut_off, kill_engine, kill_node, pause_engine, restart_head
+from tests.faults.faults import cut_off, kill_node, pause_engine, restart_head
 from tests.faults.ledger import Ledger
 from tests.harness.api import Api, eventually
 from tests.harness.jobs import status, wait_for
@@ -31,7 +31,7 @@ def test_a_killed_ray_node_leaves_its_jobs_running_and_they_are_adopted(
     assert ledger_of_both.settle().problems == []
 
 
-def test_jobs_of_a_host_that_is_cut_off_are_unknown_then_right_again_and_a_deleted_ones_container_is_stopped(
+def test_jobs_of_a_host_that_is_cut_off_are_unknown_and_then_right_again(
     stack: Stack, api: Api, second_host: WorkerNode, ledger_of_both: Ledger
 ) -> None:
     jobs = over_there(ledger_of_both, second_host)
@@ -61,7 +61,11 @@ def test_a_killed_engine_is_told_truthfully_and_the_host_works_again(
 ) -> None:
     jobs = over_there(ledger_of_both, second_host)
     ledger_of_both.killed(*jobs)
-    kill_engine(second_host)
+    second_host.kill_engine()
+    seen = wait_for(ledger_of_both.api, jobs[2], "unknown")
+    assert seen["reason"] == "docker_unavailable"
+    assert second_host.name in seen["detail"]
+    second_host.start_engine()
     after = ledger_of_both.submit(kinds.FAILING, target_host=second_host.name)
     account = ledger_of_both.settle()
     assert account.problems == []

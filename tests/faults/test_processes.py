@@ -38,6 +38,22 @@ def test_a_killed_process_loses_no_job_no_line_and_no_stop(stack: Stack, ledger:
     assert status(ledger.api, late)["status"] == "finished"
 
 
+def test_a_job_whose_room_was_taken_meanwhile_is_adopted_without_and_hosts_tell(
+    stack: Stack, api: Api, ledger: Ledger
+) -> None:
+    first = ledger.submit(kinds.STOPPED, followers=1, resources={"cpus": 2})
+    ledger.running(first)
+    second = ledger.submit(kinds.STOPPED, resources={"cpus": 2})
+    eventually(lambda: status(api, second), lambda seen: seen["reason"] == "waiting_for_room")
+    # Ray gives the room of a runner that is gone to the next job, though the container is still there.
+    kill_processes(stack, RUNNER)
+    ledger.running(first, second)
+    used = api.json("/hosts")["hosts"]["head"]
+    assert used["used"]["cpus"] == 4 > used["resources"]["cpus"]
+    eventually(lambda: len(stack.pids(RUNNER)), lambda runners: runners == 2, what="a runner for each")
+    assert ledger.settle().problems == []
+
+
 def test_jobs_need_no_database(stack: Stack, ledger: Ledger) -> None:
     ledger.submit(kinds.STEADY)
     kill_database(stack)
