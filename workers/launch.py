@@ -114,6 +114,8 @@ def _make(wanted: dict[str, Any]) -> None:
         max_restarts=-1,
         max_task_retries=0,
         max_concurrency=10_000,
+        # Its calls, several a second, would drive the runners out of what the dashboard lists.
+        enable_task_events=False,
     )
     deadline = Deadline(DESCRIBE_DEADLINE_S)
     supervisor = remote.remote(wanted["options"], wanted["version"])

@@ -41,7 +41,10 @@ def runner_function() -> Any:
 def agent_class() -> Any:
     """The actor class `(version) -> HostAgent`. `.options(...)` gives it its name, namespace, lifetime and node."""
     _send_by_value()
-    return ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=1000)(HostAgentOnRay)
+    # Its calls, several a second, would drive the runners out of what the dashboard lists: no events of them.
+    return ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=1000, enable_task_events=False)(
+        HostAgentOnRay
+    )
 
 
 def run_on_ray(spec: Spec) -> Iterator[dict[str, Any]]:
