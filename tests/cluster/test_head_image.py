@@ -61,7 +61,7 @@ def test_the_host_has_the_name_that_its_engine_knows(head: Head) -> None:
 
 def test_a_job_is_a_container_beside_the_head_on_its_network_with_results_in_the_shared_folder(head: Head) -> None:
     with head.api() as api:
-        job = jobs.submit(api, f"echo of a sibling; echo 1 > /data/jobs/*/results/kept; {jobs.SLEEP}")
+        job = jobs.submit(api, f"echo of a sibling; cd /data/jobs/*/results; echo 1 > kept; {jobs.SLEEP}")
         jobs.wait_for(api, job, "running")
         eventually(lambda: api.get(f"/logs/{job}").text, lambda text: text == "of a sibling\n")
         container = jobs.container_of(job)

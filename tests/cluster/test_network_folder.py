@@ -41,7 +41,7 @@ def test_the_machine_sees_the_folder_through_the_network_only(lab: SshfsHost) ->
 
 
 def test_a_job_there_has_its_whole_log_and_its_results_here(api: Api, lab: SshfsHost) -> None:
-    script = f'seq {LINES}; echo \'{{"District": {{"cost": 1.5}}}}\' > /data/jobs/*/results/result.json'
+    script = f'seq {LINES}; cd /data/jobs/*/results; echo \'{{"District": {{"cost": 1.5}}}}\' > result.json'
     job, ended = jobs.run(api, script, target_host="far")
     assert (ended["status"], ended["host"]) == ("finished", "far")
     assert api.get(f"/logs/{job}").text == "".join(f"{number}\n" for number in range(1, LINES + 1))
@@ -66,7 +66,7 @@ def test_progress_that_a_container_rewrites_there_arrives_here(api: Api, lab: Ss
 
 
 def test_many_jobs_there_each_find_their_own_new_folder(api: Api, lab: SshfsHost) -> None:
-    script = "echo $MINE; echo $MINE > /data/jobs/*/results/mine"
+    script = "echo $MINE; cd /data/jobs/*/results; echo $MINE > mine"
     placed = [jobs.submit(api, script, target_host="far", env={"MINE": str(n)}) for n in range(8)]
     for number, job in enumerate(placed):
         assert jobs.wait_for(api, job)["status"] == "finished"
