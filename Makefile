@@ -61,7 +61,7 @@ down: setup  ## end what up and demo started
 	@$(PY) -m scripts.stack down
 	@scripts/engine.sh stop
 
-demo: up  ## run a simulation on a dataset of three homes and show its result
+demo: up  ## build a dataset from a sample site, run a simulation on it and show its result
 	@$(PY) -m scripts.demo
 
 lock:  ## pin the newest versions that pyproject.toml allows in requirements.lock, and the image's part of them

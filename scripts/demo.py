@@ -1,14 +1,19 @@
-"""`make demo`: runs the demo experiment by the HTTP API, shows its progress and its result.
+"""`make demo`: builds a dataset from a site's data and runs a simulation on it, all by the HTTP API.
 
-Brings the stack up if it isn't, makes the demo dataset if it isn't there, and succeeds only if the simulation finished.
+Brings the stack up if it isn't, loads a sample site into the development database if it has none, and succeeds only if
+the simulation finished. What is there already from an earlier run is used again.
 """
 
 import os
+import subprocess
 import sys
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import requests
+import yaml
 
 from scripts.demo_dataset import DEFAULT_NAME, make_demo_dataset
 from scripts.stack import Plan, Stack
@@ -16,8 +21,15 @@ from scripts.stack.plan import PROJECT
 from workers.clock import Deadline
 
 _CONFIG: Final = PROJECT / "configs" / "demo.yaml"
+#: The dataset that the example configs name.
+_EXAMPLE: Final = DEFAULT_NAME
+_SITE: Final = "living_lab"
+_DATASET: Final = f"{_SITE}_demo"
+#: How much of the site's data the dataset takes; the sample has 30 days.
+_DAYS: Final = 28
 _ENDED: Final = ("finished", "failed", "stopped", "canceled")
-_RUN_DEADLINE: Final = 600.0
+#: For a simulation as for a build: much longer than either takes on a busy machine.
+_DEADLINE: Final = 600.0
 _BAR: Final = 40
 
 
@@ -46,36 +58,83 @@ class Client:
         return body
 
 
-def submit(client: Client) -> str:
-    """Hand in the demo's config and start it; the job's id. A `demo.yaml` that is there already is what runs."""
-    config = {"file_name": _CONFIG.name, "yaml_content": _CONFIG.read_text()}
-    client.call("POST", "/experiment-configs/create", allowed=(409,), json=config)
-    job = client.call("POST", "/run-simulation", json={"config_path": _CONFIG.name, "submitted_by": "demo"})
-    print(f"Job {job['job_id']} ({job['job_name']})")
+def lay_out_examples(client: Client, plan: Plan) -> None:
+    """Put the example configs and the dataset that they name where the API finds them; what is there already stays."""
+    make_demo_dataset(plan.shared_root, plan.run_dir / "cache", _EXAMPLE)
+    for config in sorted(_CONFIG.parent.glob("*.yaml")):
+        body = {"file_name": config.name, "yaml_content": config.read_text()}
+        client.call("POST", "/experiment-configs/create", allowed=(409,), json=body)
+
+
+def dataset_from_site(client: Client, stack: Stack) -> str:
+    """The name of a dataset built from the sample site, or of the example where there is no such site.
+
+    The site's data are loaded into a database for development only, never into one that somebody gave us.
+    """
+    if stack.plan.mongo_uri is None and _SITE not in client.call("GET", "/sites")["sites"]:
+        command = [sys.executable, "-m", "scripts.sample_sites", "--uri", stack.mongo_uri, "--site", _SITE]
+        command += ["--cache", str(stack.plan.run_dir / "cache")]
+        subprocess.run(command, check=True, cwd=PROJECT, timeout=300)
+    if _DATASET in (dataset["name"] for dataset in client.call("GET", "/datasets")):
+        return _DATASET
+    if _SITE not in client.call("GET", "/sites")["sites"]:
+        return _EXAMPLE
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    body = {
+        "name": _DATASET,
+        "site_id": _SITE,
+        "from_ts": (today - timedelta(days=_DAYS)).isoformat(),
+        "until_ts": today.isoformat(),
+        "citylearn_configs": {},
+    }
+    client.call("POST", "/dataset", params={"wait": "false"}, json=body)
+    built = watch(lambda: client.call("GET", f"/dataset/{_DATASET}/status"), f"dataset {_DATASET}")
+    if built["status"] != "finished":
+        raise DemoError(f"The dataset {_DATASET} was not built: {built['error']}")
+    print(f"Dataset {_DATASET}: {built['rows']} hours of site {_SITE}")
+    return _DATASET
+
+
+def submit(client: Client, dataset: str) -> str:
+    """Start the demo's experiment on a dataset; the job's id."""
+    config = yaml.safe_load(_CONFIG.read_text())
+    config["simulator"].update(dataset_name=dataset, dataset_path=f"/data/datasets/{dataset}/schema.json")
+    job = client.call("POST", "/run-simulation", json={"config": config, "submitted_by": "demo"})
+    print(f"Job {job['job_id']} ({job['job_name']}) on dataset {dataset}")
     return str(job["job_id"])
+
+
+def watch(look: Callable[[], dict[str, Any]], what: str) -> dict[str, Any]:
+    """What `look` returns last, its percentage shown meanwhile as a bar, or as lines where there is no terminal."""
+    deadline = Deadline(_DEADLINE)
+    shown = -1
+    while True:
+        seen = look()
+        percent = int(seen["percent"] or 0)
+        if sys.stdout.isatty():
+            print(
+                f"\r[{'#' * (_BAR * percent // 100):<{_BAR}}] {percent:3d} %  {seen['status']:<10}", end="", flush=True
+            )
+        elif percent // 25 != shown // 25:
+            print(f"{percent:3d} %  {seen['status']}", flush=True)
+        shown = percent
+        if seen["status"] in _ENDED:
+            if sys.stdout.isatty():
+                print()
+            return seen
+        if deadline.passed():
+            raise DemoError(f"{what} is still {seen['status']} after {deadline.seconds:.0f} s")
+        time.sleep(0.5)
 
 
 def follow(client: Client, job: str) -> dict[str, Any]:
     """The job's last status, after showing its progress until it ended."""
-    deadline = Deadline(_RUN_DEADLINE)
-    shown = -1
-    while True:
+
+    def look() -> dict[str, Any]:
         status: dict[str, Any] = client.call("GET", f"/status/{job}")
-        progress = client.call("GET", f"/progress/{job}")
-        percent = int(progress["percent"])
-        if sys.stdout.isatty():
-            filled = _BAR * percent // 100
-            print(f"\r[{'#' * filled:<{_BAR}}] {percent:3d} %  {status['status']:<10}", end="", flush=True)
-        elif percent // 25 != shown // 25:
-            print(f"{percent:3d} %  {status['status']}", flush=True)
-        shown = percent
-        if status["status"] in _ENDED:
-            if sys.stdout.isatty():
-                print()
-            return status
-        if deadline.passed():
-            raise DemoError(f"Job {job} is still {status['status']} after {deadline.seconds:.0f} s")
-        time.sleep(0.5)
+        return {**status, "percent": client.call("GET", f"/progress/{job}")["percent"]}
+
+    return watch(look, f"job {job}")
 
 
 def show_result(client: Client, job: str) -> None:
@@ -98,9 +157,9 @@ def main() -> int:
         plan = Plan.from_environment()
         stack = Stack(plan)
         stack.up()
-        print(f"Dataset {make_demo_dataset(plan.shared_root, plan.run_dir / 'cache', DEFAULT_NAME)}")
         client = Client(stack.api_url)
-        job = submit(client)
+        lay_out_examples(client, plan)
+        job = submit(client, dataset_from_site(client, stack))
         status = follow(client, job)
         if status["status"] != "finished":
             print(f"The simulation ended as {status['status']}: {status['detail']}", file=sys.stderr)
@@ -109,7 +168,7 @@ def main() -> int:
         show_result(client, job)
         print(f"Finished on {status['host']} in {status['running_s']:.1f} s. The API: {stack.api_url}/docs")
         return 0
-    except (RuntimeError, OSError, ValueError) as error:
+    except (RuntimeError, OSError, ValueError, subprocess.SubprocessError) as error:
         print(error, file=sys.stderr)
         return 1
 
