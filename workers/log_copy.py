@@ -137,7 +137,8 @@ class LogCopy:
                 if output := reader.feed(block):
                     self._file.put(offset, output, again=again)
                     offset += len(output)
-                if self._due(offset):
+                # NOTE: while frames are skipped, being in the file already, `offset` is ahead of the reader's position.
+                if reader.caught_up and self._due(offset):
                     self._save(Checkpoint(offset, reader.position()))
                     if self._restarts < _MOST_RESTARTS and self._file.replaced():
                         return self._restart()

@@ -84,7 +84,11 @@ class LogFile:
 
     def sync(self) -> None:
         """Flush the file to the disk. Raises StorageTroubleError."""
-        self.end_at(self._size)
+        try:
+            os.fsync(self._open())
+        except OSError as error:
+            self.close()
+            raise StorageTroubleError(error, "the log's copy") from error
 
     def replaced(self) -> bool:
         """Whether the file was moved, removed or cut meanwhile: the job's folder is its container's to change."""

@@ -182,7 +182,7 @@ class Ledger:
         if status["status"] == "canceled":
             if not entry.stopped or log:
                 problems.append(f"{told} was canceled: stop asked: {entry.stopped}, log {log[:80]!r}")
-        elif status["status"] == "failed" and status["reason"] in _ENGINE_DEATH and entry.may_be_killed:
+        elif entry.may_be_killed and _engine_died(status):
             if log != entry.kind.cut(log):
                 problems.append(f"{told}: the log is no beginning of what it prints: ...{log[-200:]!r}")
         else:
@@ -234,6 +234,13 @@ class Ledger:
             finally:
                 client.close()
         return left
+
+
+def _engine_died(status: dict[str, Any]) -> bool:
+    """Whether a job ended as one does whose engine dies: by a signal, or with 255 where the engine can't know."""
+    if status["status"] == "stopped":
+        return status["exit_code"] in (None, 137, 255)
+    return status["status"] == "failed" and status["reason"] in _ENGINE_DEATH
 
 
 def _decided(answer: requests.Response) -> bool:
