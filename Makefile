@@ -21,7 +21,7 @@ image: engine  ## the simulator's Docker image
 	@scripts/build-image.sh
 
 check: setup  ## style, types and unit tests; needs no services
-	@$(MAKE) --no-print-directory -j2 --output-sync=target lint types unit
+	@$(MAKE) --no-print-directory -j2 --keep-going --output-sync=target lint types unit
 
 lint:
 	@$(PY) -m ruff check .
