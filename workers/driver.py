@@ -364,6 +364,9 @@ class JobDriver:
         if kind == "placed":
             host = self._hosts.by_node(event["node_id"])
             event = {**event, "host": host.name if host is not None else event["hostname"]}
+        where = self._hosts.by_name(record.host or "")
+        if where is not None and event.get("detail"):
+            event = {**event, "detail": where.told(event["detail"])}
         if kind == "failed" and event["reason"] in _NOT_ITS_FAULT and record.started_at is None:
             if event["reason"] == Reason.DOCKER_UNAVAILABLE:
                 self._hosts.engine_failed(record.node_id or "", event.get("detail") or "it does not answer")

@@ -55,6 +55,10 @@ class Host:
             if amount > 0 and name not in _RAY_RESOURCES and ":" not in name
         )
 
+    def told(self, detail: str | None) -> str | None:
+        """A sentence from this host, which knows its machine's name, with the name that people know the host by."""
+        return detail and detail.replace(f"host {self.hostname}", f"host {self.name}")
+
     def amount(self, resource: str) -> float:
         """How much of a resource the node has in all."""
         return self.resources.get(resource, 0.0)
@@ -252,7 +256,7 @@ class HostDirectory:
                 host,
                 online=True,
                 docker=bool(info.get("docker")),
-                docker_error=info.get("docker_error"),
+                docker_error=host.told(info.get("docker_error")),
                 gpu=tuple(str(gpu) for gpu in info.get("gpus") or ()),
                 info=info,
                 last_seen=now(),

@@ -78,7 +78,7 @@ class Stopper:
         if outcome == "absent":
             return await self._nothing_there(record)
         if outcome != "stopped":
-            return f"The host {host.name} could not confirm the stop: {answer.get('detail') or outcome}"
+            return f"The host {host.name} could not confirm the stop: {host.told(answer.get('detail')) or outcome}"
         # The end is the runner's to tell: it has the log and the exit code.
         if await self._ended(record.job_id, CONCLUSION_S):
             return None
