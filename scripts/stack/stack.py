@@ -95,6 +95,8 @@ class Stack:
     def down(self, say: Any = print, *, containers: bool = True) -> None:
         """End the application, Ray, the development database and (unless told not to) the jobs' containers."""
         with self._locked():
+            # Ray first: it would make new containers meanwhile, and call those that vanish a failure.
+            self.ray.stop()
             if containers:
                 self._end_containers(say)
             self._down()
@@ -174,8 +176,6 @@ class Stack:
             found = client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
             if any(container.status == "running" for container in found):
                 say("Jobs run; their containers are ended.")
-                # The application first: it would see its containers vanish and call it a failure.
-                self.ray.stop()
             for container in found:
                 with contextlib.suppress(NotFound):  # it went by itself
                     container.remove(force=True)

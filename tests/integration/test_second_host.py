@@ -88,8 +88,9 @@ def test_a_cable_that_is_pulled_makes_a_job_unknown_and_nothing_is_lost_once_it_
     assert api.get(f"/logs/{job}").text == COUNTED
 
 
+@pytest.mark.long
 def test_a_node_of_ray_that_dies_leaves_its_jobs_running_and_they_are_taken_up_again(
-    api: Api, host: WorkerNode, tmp_path_factory: pytest.TempPathFactory
+    api: Api, host: WorkerNode
 ) -> None:
     job = jobs.submit(api, GATED, target_host=host.name)
     container = jobs.wait_for(api, job, "running")["container_id"]
