@@ -47,7 +47,9 @@ def test_the_head_runs_as_nobody_special_over_a_folder_that_it_was_given(head: H
     command = ["docker", "exec", head.name, "grep", "^Uid:", "/proc/1/status"]
     status = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True).stdout
     assert status.split()[1] == "10001"
-    assert (head.folder.stat().st_uid, (head.folder / ".opeva").stat().st_uid) == (10001, 10001)
+    private = head.folder / ".opeva"
+    eventually(private.exists, what=f"{private}, which the supervisor makes")
+    assert (head.folder.stat().st_uid, private.stat().st_uid) == (10001, 10001)
 
 
 def test_the_host_has_the_name_that_its_engine_knows(head: Head) -> None:
