@@ -210,7 +210,7 @@ def _dataset(task: Callable[[Row, Work], Row], rows: Sequence[Row], work: Work, 
         task,
         fn_kwargs={"work": work},
         num_cpus=0,
-        concurrency=readers,
+        compute=ray.data.TaskPoolStrategy(size=readers),
         resources={names.RESOURCE_PACKAGE: 0.001},
     )
 

@@ -1,0 +1,225 @@
+"""How long a dataset of a year takes, against a bare loop that only reads the same fields.
+
+    python -m benchmarks.datasets --uri mongodb://127.0.0.1:27017 [--days 365] [--cadence 1] [--buildings 1]
+        [--period 60] [--readers N] [--sessions]
+
+Loads the documents once (a database named after their number), with the index on `timestamp`, starts a Ray of its own,
+and measures in one run:
+
+- bare: a pymongo loop over a find with the projection of a build;
+- convert: what a build does with documents beside reading them, on documents in memory, by one process and by as many
+  as there are cores: it shows how the CPU-bound part scales where the database does not;
+- build: the whole, from the request to the folder, after one small build that started its processes.
+
+The embedded database serves one core, so whole builds scale with `--readers` on a real MongoDB only.
+"""
+
+import argparse
+import os
+import resource
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pymongo
+import ray
+
+from workers import names
+from workers.datasets import pipeline
+from workers.datasets.documents import Reading
+from workers.datasets.grid import MINUTE_MS, TimeWindow
+from workers.datasets.mongo import PROJECTION
+from workers.datasets.options import DatasetOptions
+from workers.datasets.request import DatasetRequest, parse_request
+from workers.datasets.site_schema import SiteSchema, select_buildings
+from workers.datasets.store import DatasetStore
+from workers.datasets.users import CarNames
+from workers.datasets.windows import read_window
+from workers.layout import Layout
+from workers.sites.client import MongoConnection
+from workers.sites.database import Sites
+from workers.sites.options import SitesOptions
+
+Document = dict[str, Any]
+START: Final = datetime(2025, 1, 1, tzinfo=UTC)
+_INSERT: Final = 5000
+_SAMPLE: Final = 50_000
+_ROUNDS: Final = 20
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is measured on."""
+
+    days: int
+    cadence: float
+    buildings: int
+    sessions: bool
+
+    @property
+    def of_building(self) -> int:
+        return int(self.days * 1440 / self.cadence)
+
+    @property
+    def total(self) -> int:
+        return self.of_building * self.buildings
+
+    @property
+    def site(self) -> str:
+        return f"benchmark_{self.total}_{self.buildings}{'_sessions' if self.sessions else ''}"
+
+    def documents(self) -> Iterator[Document]:
+        """One building's documents."""
+        for i in range(self.of_building):
+            moment = START + timedelta(minutes=self.cadence * i)
+            document = {
+                "timestamp": moment,
+                "non_shiftable_load": 0.01 + i % 7 * 0.001,
+                "solar_generation": 0.005,
+                "electricity_pricing": 0.1 + moment.hour * 0.005,
+                "indoor_dry_bulb_temperature": 20.5,
+            }
+            if self.sessions:
+                user = "anna" if 9 <= moment.hour < 17 else ""
+                flexibility = {"departure.time": "17:00:00", "departure.soc": 80}
+                document["charging_sessions"] = [
+                    {"charger_id": "AC1", "user_id": user, "soc": 40, "flexibility": flexibility}
+                ]
+            yield document
+
+
+def load(uri: str, data: Data) -> None:
+    """Fill the site, unless it is filled already."""
+    client: pymongo.MongoClient[Document] = pymongo.MongoClient(uri)
+    database = client[data.site]
+    if database["complete"].find_one():
+        return
+    client.drop_database(data.site)
+    for number in range(data.buildings):
+        collection = database[f"building_{number}"]
+        collection.create_index("timestamp")
+        batch: list[Document] = []
+        for document in data.documents():
+            batch.append(document)
+            if len(batch) == _INSERT:
+                collection.insert_many(batch)
+                batch = []
+        if batch:
+            collection.insert_many(batch)
+    database["complete"].insert_one({"at": time.time()})
+
+
+def bare(uri: str, data: Data) -> float:
+    """Seconds to read the same fields of all documents, and nothing else."""
+    client: pymongo.MongoClient[Document] = pymongo.MongoClient(uri)
+    end = START + timedelta(days=data.days)
+    begun = time.perf_counter()
+    count = 0
+    for number in range(data.buildings):
+        condition = {"timestamp": {"$gte": START, "$lt": end}}
+        for _ in client[data.site][f"building_{number}"].find(condition, PROJECTION):
+            count += 1
+    if count != data.total:
+        raise RuntimeError(f"{count} documents were read instead of {data.total}")
+    return time.perf_counter() - begun
+
+
+_sample: list[Document] = []
+
+
+def _prepare(data: Data) -> None:
+    """Make this process's sample of documents, so that it need not travel."""
+    _sample.extend(document for document, _ in zip(data.documents(), range(_SAMPLE), strict=False))
+
+
+def _convert(period_ms: int) -> None:
+    window = TimeWindow(0, 1 << 52, 1 << 52)
+    for _ in range(_ROUNDS):
+        read_window("0", _sample, window, period_ms, Reading(None, CarNames({}, b"benchmark")))
+
+
+def convert(data: Data, period_ms: int, processes: int) -> float:
+    """Documents a second that so many processes turn from documents in memory into partials."""
+    with ProcessPoolExecutor(processes, initializer=_prepare, initargs=(data,)) as pool:
+        # Every process makes its sample, and has converted it once.
+        list(pool.map(_convert, [period_ms] * processes))
+        begun = time.perf_counter()
+        list(pool.map(_convert, [period_ms] * processes))
+        return processes * _ROUNDS * min(_SAMPLE, data.of_building) / (time.perf_counter() - begun)
+
+
+def build(options: DatasetOptions, request: DatasetRequest) -> float:
+    """Seconds of a whole build."""
+    connection = MongoConnection(options.sites)
+    store = DatasetStore(Layout(options.root))
+    begun = time.perf_counter()
+    site = Sites(connection).open(request.site)
+    schema = SiteSchema.of(site.schema)
+    selection = select_buildings(request, schema, site.collections)
+    staged = store.staging()
+    job = pipeline.BuildJob(request, schema, selection, options, b"benchmark", {}, str(staged))
+    pipeline.run(job, site, connection, lambda *_: None, threading.Event())
+    store.install(staged, request.name, overwrite=False)
+    return time.perf_counter() - begun
+
+
+def task_memory() -> int:
+    """The largest memory that a worker process of Ray has had, in bytes."""
+    peaks = [0]
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        except OSError:
+            # The process ended meanwhile.
+            continue
+        if lines.get("Name", "").strip().startswith("ray::") and "VmHWM" in lines:
+            peaks.append(int(lines["VmHWM"].split()[0]) * 1024)
+    return max(peaks)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--uri", required=True)
+    parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--cadence", type=float, default=1.0, help="minutes between two documents")
+    parser.add_argument("--buildings", type=int, default=1)
+    parser.add_argument("--period", type=int, default=60)
+    parser.add_argument("--readers", type=int, default=max(1, (os.cpu_count() or 1) // 2))
+    parser.add_argument("--sessions", action="store_true", help="with a charger")
+    args = parser.parse_args()
+    data = Data(args.days, args.cadence, args.buildings, args.sessions)
+    load(args.uri, data)
+    print(f"{data.total} documents of {data.buildings} buildings, period {args.period} minutes, {args.readers} readers")
+
+    seconds = bare(args.uri, data)
+    print(f"bare     {seconds:8.1f} s  {data.total / seconds:9.0f} documents/s")
+
+    cores = os.cpu_count() or 1
+    one, all_ = (convert(data, args.period * MINUTE_MS, processes) for processes in (1, cores))
+    print(f"convert  {1e6 / one:8.2f} µs per document by one process, {all_ / one:.2f} times as fast by {cores}")
+
+    ray.init("local", include_dashboard=False, resources={names.RESOURCE_PACKAGE: 1000}, log_to_driver=False)
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as root:
+        options = DatasetOptions(root, SitesOptions(args.uri, read_timeout_s=300), readers=args.readers)
+        body = {"site_id": data.site, "period": args.period, "from_ts": START.isoformat()}
+        small = parse_request({**body, "name": "small", "until_ts": (START + timedelta(days=2)).isoformat()})
+        print(f"first    {build(options, small):8.1f} s  a small build, with the start of its processes")
+        end = (START + timedelta(days=data.days)).isoformat()
+        whole = build(options, parse_request({**body, "name": "whole", "until_ts": end}))
+        rows = DatasetStore(Layout(options.root)).manifest("whole")["rows"] * data.buildings
+        print(f"build    {whole:8.1f} s  {data.total / whole:9.0f} documents/s  {rows / whole:7.0f} rows/s")
+        print(f"         {whole / seconds:8.2f} of bare")
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(f"memory   {own / 1e6:8.0f} MB at most in this process, {task_memory() / 1e6:.0f} MB in a task's")
+    ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()
