@@ -16,6 +16,9 @@ from tests.harness.api import Api, eventually
 from tests.harness.images import BUSYBOX, busybox_image
 from tests.simulator.tiny_dataset import write_tiny_dataset
 
+#: Minutes of building images and starting machines.
+pytestmark = pytest.mark.long
+
 SOCKET = ["-v", "/var/run/docker.sock:/var/run/docker.sock"]
 COMMANDS = json.dumps({BUSYBOX.split(":", maxsplit=1)[0]: jobs.BUSYBOX_COMMAND})
 OPTIONS = ["-e", f"OPEVA_IMAGE_COMMANDS={COMMANDS}", "-e", "OPEVA_STOP_RETRY_S=1", "-e", "OPEVA_NUM_CPUS=2"]

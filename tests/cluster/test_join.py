@@ -13,6 +13,9 @@ from tests.harness import jobs
 from tests.harness.api import Api, eventually
 from tests.harness.session import SessionStack
 
+#: Minutes of building images and starting machines.
+pytestmark = pytest.mark.long
+
 WHOLE_CPU = {"cpus": 1}
 #: Counts until a file `go` lies in the job's folder.
 COUNT = "n=0; until [ -e /data/jobs/*/go ]; do n=$((n+1)); echo line $n; sleep 0.05; done; echo end"
@@ -91,7 +94,7 @@ def test_a_machine_that_leaves_and_returns_has_lost_no_line_of_its_job(api: Api,
     assert lab2.script("--status").returncode == 1
     assert lab2.script("--leave").returncode == 0, "leaving twice is leaving once"
     jobs.wait_for(api, job, "unknown")
-    assert not lab2.seen(api)["online"]
+    eventually(lambda: lab2.seen(api)["online"], lambda online: not online, what="the host's absence")
     lab2.start_ray()
     lab2.wait_until_ready(api)
     jobs.wait_for(api, job, "running")

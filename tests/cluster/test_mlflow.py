@@ -23,6 +23,9 @@ from workers.mlflow_env import mlflow_environment
 from workers.options import Options
 from workers.records import JobRecord
 
+#: Minutes of building images and starting machines.
+pytestmark = pytest.mark.long
+
 PYTHON = PROJECT / ".venv-mlflow" / "bin" / "python"
 EPISODES = 2
 ANY = "0.0.0.0"  # noqa: S104 - containers call it by an address of this machine
@@ -66,6 +69,8 @@ def mlflow(running: SessionStack, tmp_path_factory: pytest.TempPathFactory) -> I
         eventually(
             lambda: requests.get(f"{server.url}/health", timeout=5).status_code == 200, what="MLflow", deadline=400
         )
+        # Its first answer from the database takes longer than simulations wait for it.
+        eventually(lambda: server.call("experiments/get-by-name", experiment_name="Default"), what="MLflow's database")
         yield server
     finally:
         kept.stop()
