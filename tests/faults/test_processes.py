@@ -38,6 +38,7 @@ def test_a_killed_process_loses_no_job_no_line_and_no_stop(stack: Stack, ledger:
     assert status(ledger.api, late)["status"] == "finished"
 
 
+@pytest.mark.long
 def test_a_job_whose_room_was_taken_meanwhile_is_adopted_without_and_hosts_tell(
     stack: Stack, api: Api, ledger: Ledger
 ) -> None:

@@ -18,6 +18,9 @@ from tests.faults.ledger import Ledger
 from tests.harness.api import Api, eventually
 from tests.harness.jobs import container_of, request, status, wait_for
 
+#: Parts of the session's storage are mounted over: it is the other tests' storage too.
+pytestmark = pytest.mark.long
+
 
 def _mount(*arguments: str | Path) -> None:
     subprocess.run(["mount", *arguments], check=True, timeout=30)
