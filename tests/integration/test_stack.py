@@ -37,7 +37,7 @@ def refuses(host: str, port: int) -> bool:
 
 def test_everything_that_up_promises_is_well(api: Api, stack: Stack) -> None:
     report = api.json("/health", deep="true")
-    assert (report["status"], list(report["hosts"])) == ("ok", [stack.plan.host_name])
+    assert (report["status"], report["hosts"][stack.plan.host_name]["status"]) == ("ok", "ok")
     assert stack.status() == {"ray": True, "applications": {"opeva": "RUNNING"}, "api": True, "database": True}
 
 
