@@ -8,7 +8,7 @@ from workers.clock import Deadline
 from workers.driver import JobDriver
 from workers.hosts import HostDirectory
 from workers.listings import Listings
-from workers.records import State
+from workers.records import JobRecord, State
 from workers.stopper import Stopper
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,23 @@ async def take_up(book: JobBook, hosts: HostDirectory, listings: Listings, drive
     """
     active = book.active()
     placed = [record for record in active if record.placed]
+    try:
+        await _adopt_first(active, placed, book, hosts, listings, driver, stopper)
+    finally:
+        # Whatever became of the adoptions, what waits must not wait for ever.
+        driver.may_launch.set()
+    logger.info("Took up %d jobs, %d of them with a container", len(active), len(placed))
+
+
+async def _adopt_first(
+    active: list[JobRecord],
+    placed: list[JobRecord],
+    book: JobBook,
+    hosts: HostDirectory,
+    listings: Listings,
+    driver: JobDriver,
+    stopper: Stopper,
+) -> None:
     if placed:
         try:
             await asyncio.wait_for(hosts.settled.wait(), SETTLE_S)
@@ -40,8 +57,6 @@ async def take_up(book: JobBook, hosts: HostDirectory, listings: Listings, drive
     deadline = Deadline(ADOPTIONS_FIRST_S)
     while not deadline.passed() and any(_undecided(book, driver, record.job_id) for record in placed):
         await book.feed.wait(book.feed.number, 0.05)
-    driver.may_launch.set()
-    logger.info("Took up %d jobs, %d of them with a container", len(active), len(placed))
 
 
 def _undecided(book: JobBook, driver: JobDriver, job_id: str) -> bool:
