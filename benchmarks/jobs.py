@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from ray.job_submission import JobStatus, JobSubmissionClient
 
 from scripts.stack import Plan, Ports, Stack
 from scripts.stack.ports import reserved_base
@@ -105,24 +104,17 @@ def batch(stack: Stack) -> None:
 
 def ray_jobs(stack: Stack) -> None:
     """The same twenty through the Ray Jobs API, each a driver process that runs the container."""
-    client = JobSubmissionClient(stack.dashboard_url)
-
-    def submit_and_wait() -> None:
-        command = f"docker run --rm {BUSYBOX} sleep 1"
-        ids = [client.submit_job(entrypoint=command, entrypoint_num_cpus=1) for _ in range(BATCH)]
-        deadline = Deadline(DEADLINE_S)
-        while not all(client.get_job_status(job).is_terminal() for job in ids):
-            _in_time(deadline, "the Ray Jobs API")
-            time.sleep(0.2)
-        failed = [job for job in ids if client.get_job_status(job) is not JobStatus.SUCCEEDED]
-        if failed:
-            raise RuntimeError(f"Ray jobs failed: {client.get_job_info(failed[0])}")
-
-    theirs = _timed(submit_and_wait)
+    theirs = _timed(lambda: _through_ray_jobs(stack))
     ours = _timed(lambda: [_end(stack, job) for job in [_submit(stack, "sleep 1") for _ in range(BATCH)]])
     print(f"{BATCH} jobs of one second, two at a time")
     print(f"  POST /run-simulation             {ours:7.1f} s")
     print(f"  Ray Jobs API                     {theirs:7.1f} s    ratio {theirs / ours:.2f} (wanted: > 5)")
+
+
+def _through_ray_jobs(stack: Stack) -> None:
+    # In a process of its own: Ray's client reads the way to its token once, when it is imported.
+    command = [sys.executable, "-m", "benchmarks.ray_jobs", stack.dashboard_url, str(BATCH)]
+    subprocess.run(command, env=stack.environment(), check=True, timeout=DEADLINE_S)
 
 
 def listing(stack: Stack) -> None:

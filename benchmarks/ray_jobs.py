@@ -1,0 +1,34 @@
+"""Runs one-second containers as jobs of the Ray Jobs API: the alternative that `benchmarks.jobs` measures.
+
+python -m benchmarks.ray_jobs DASHBOARD_URL COUNT
+"""
+
+import sys
+import time
+from typing import Final
+
+from ray.job_submission import JobStatus, JobSubmissionClient
+
+from tests.harness.images import BUSYBOX
+from workers.clock import Deadline
+
+_COMMAND: Final = f"docker run --rm {BUSYBOX} sleep 1"
+_DEADLINE_S: Final = 500.0
+
+
+def main() -> None:
+    """Submit all jobs at once, each with one CPU, and wait for their ends."""
+    client = JobSubmissionClient(sys.argv[1])
+    ids = [client.submit_job(entrypoint=_COMMAND, entrypoint_num_cpus=1) for _ in range(int(sys.argv[2]))]
+    deadline = Deadline(_DEADLINE_S)
+    while not all(client.get_job_status(job).is_terminal() for job in ids):
+        if deadline.passed():
+            raise TimeoutError(f"The Ray Jobs API did not end them within {_DEADLINE_S:g} s")
+        time.sleep(0.2)
+    failed = [job for job in ids if client.get_job_status(job) is not JobStatus.SUCCEEDED]
+    if failed:
+        raise RuntimeError(f"Ray jobs failed: {client.get_job_info(failed[0])}")
+
+
+if __name__ == "__main__":
+    main()
