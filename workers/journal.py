@@ -16,7 +16,7 @@ from workers.clock import Stopwatch
 from workers.errors import OpevaError, StorageFull, Unavailable
 from workers.files import storage_error
 from workers.layout import Layout
-from workers.record_files import write_record, write_track
+from workers.record_files import TrackLines, write_record, write_track
 from workers.records import JobRecord
 
 T = TypeVar("T")
@@ -53,6 +53,7 @@ class Journal:
         self._waiters: list[tuple[str, asyncio.Future[None]]] = []
         self._marked = asyncio.Event()
         self._track_stale = asyncio.Event()
+        self._track_lines = TrackLines()
         self._threads = ThreadPoolExecutor(_WRITERS, thread_name_prefix="journal")
         self._tasks: list[asyncio.Task[None]] = []
         #: Why the storage can't be written at the moment, or None.
@@ -170,7 +171,7 @@ class Journal:
     def _track_now(self) -> bool:
         try:
             self._guard()
-            write_track(self._layout, self._all_records())
+            write_track(self._layout, self._all_records(), self._track_lines)
         except (OpevaError, OSError) as error:
             logger.error("%s could not be written: %s", self._layout.job_track, error)
             return False

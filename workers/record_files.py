@@ -41,11 +41,29 @@ def write_record(layout: Layout, record: JobRecord) -> None:
     write_atomic(layout.record(record.job_id), content.encode("utf-8", "backslashreplace"))
 
 
-def write_track(layout: Layout, records: Iterable[JobRecord]) -> None:
+class TrackLines:
+    """The lines of `job_track.json`, each made again only when its record is replaced: nearly all jobs have ended."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[JobRecord, bytes]] = {}
+
+    def render(self, records: Iterable[JobRecord]) -> bytes:
+        """The whole file: an object with a line for each job."""
+        kept, self._kept = self._kept, {}
+        for record in records:
+            known = kept.get(record.job_id)
+            self._kept[record.job_id] = known if known is not None and known[0] is record else (record, _line(record))
+        return b"{\n" + b",\n".join(line for _, line in self._kept.values()) + b"\n}\n"
+
+
+def _line(record: JobRecord) -> bytes:
+    entry = json.dumps(_track_entry(record), ensure_ascii=False)
+    return f'"{record.job_id}": {entry}'.encode("utf-8", "backslashreplace")
+
+
+def write_track(layout: Layout, records: Iterable[JobRecord], lines: TrackLines | None = None) -> None:
     """Write `job_track.json`, keeping the former one as a backup. Raises OSError."""
-    track = {record.job_id: _track_entry(record) for record in records}
-    content = json.dumps(track, indent=0, ensure_ascii=False).encode("utf-8", "backslashreplace")
-    write_atomic(layout.job_track, content, backup=True)
+    write_atomic(layout.job_track, (lines or TrackLines()).render(records), backup=True)
 
 
 def _track_entry(record: JobRecord) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from workers.feed import ChangeFeed
 from workers.job_files import create
 from workers.layout import Layout
 from workers.names import new_job_id
-from workers.record_files import load, write_record, write_track
+from workers.record_files import TrackLines, load, write_record, write_track
 from workers.records import JobRecord, Reason, State
 
 
@@ -81,6 +81,17 @@ def test_a_damaged_map_of_all_jobs_loses_no_job(layout: Layout, content: bytes) 
     layout.job_track.write_bytes(content)
     assert load(layout).records == {record.job_id: record}
     assert not layout.job_track.exists()
+
+
+def test_the_map_of_all_jobs_follows_each_record_and_forgets_removed_ones(layout: Layout) -> None:
+    lines = TrackLines()
+    first, second = make(), make(job_name='a "quoted" \n name')
+    assert set(json.loads(lines.render([first, second]))) == {first.job_id, second.job_id}
+    ended = first.change(state=State.FINISHED, exit_code=0)
+    after = json.loads(lines.render([ended]))
+    assert list(after) == [first.job_id]
+    assert (after[first.job_id]["status"], after[first.job_id]["exit_code"]) == ("finished", 0)
+    assert json.loads(lines.render([])) == {}
 
 
 def test_a_byte_order_mark_is_no_damage(layout: Layout) -> None:
