@@ -129,8 +129,6 @@ class Plan:
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
             # Ray's memory monitor counts containers but can end only Ray's own workers.
             "RAY_memory_monitor_refresh_ms": "0",
-            # A worker process waits two minutes for the next job rather than one second: starting one takes 0.6 s.
-            "RAY_idle_worker_killing_time_threshold_ms": "120000",
             "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
             "RAY_USAGE_STATS_ENABLED": "0",
             # The program that made the job supervisor has ended; its runners must not be listed as failed for that. In
