@@ -79,6 +79,14 @@ def row(record: JobRecord) -> dict[str, Any]:
     """A job in the list of jobs."""
     return {
         "job_id": record.job_id,
+        **_standing(record),
+        "job_info": info(record),
+    }
+
+
+def _standing(record: JobRecord) -> dict[str, Any]:
+    """Where a job stands and how it came there."""
+    return {
         "status": record.state,
         "reason": record.reason,
         "detail": record.detail,
@@ -86,7 +94,6 @@ def row(record: JobRecord) -> dict[str, Any]:
         "host": record.host,
         "attempt": record.attempt,
         **times(record),
-        "job_info": info(record),
     }
 
 
@@ -123,11 +130,5 @@ def change(record: JobRecord) -> dict[str, Any]:
     return {
         "job_id": record.job_id,
         "job_name": record.job_name,
-        "status": record.state,
-        "reason": record.reason,
-        "detail": record.detail,
-        "exit_code": record.exit_code,
-        "host": record.host,
-        "attempt": record.attempt,
-        **times(record),
+        **_standing(record),
     }
