@@ -3,13 +3,18 @@
 Run as a program of its own (`python -m workers.launch`, options as JSON on standard input), since the supervisor
 belongs to the Ray job that made it: made by a Serve replica, its runners would be hidden in the Ray dashboard; made
 here, they are rows of the job `simulations`.
+
+The program answers once the supervisor is there. Behind it stays the Ray driver, for as long as its supervisor does:
+Ray ends the idle worker processes of a driver that has ended, and the next simulation would wait for a new one.
 """
 
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,8 @@ logger = logging.getLogger(__name__)
 LAUNCH_DEADLINE_S = 90.0
 #: A supervisor that does not answer within this time is not replaced, but reported.
 DESCRIBE_DEADLINE_S = 30.0
+#: How often the driver looks whether its supervisor is still there.
+WATCH_S = 2.0
 _KEPT = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
@@ -60,7 +67,8 @@ def launch(options: dict[str, Any], gcs_address: str, *, replace: bool) -> None:
         raise Unavailable(f"The job supervisor could not be made: {last}", "supervisor_unavailable")
 
 
-def _ensure(options: dict[str, Any], *, replace: bool) -> None:
+def _ensure(options: dict[str, Any], *, replace: bool) -> bool:
+    """True if a supervisor was made here."""
     version = code_version()
     wanted = {"options": options, "version": version}
     try:
@@ -69,11 +77,11 @@ def _ensure(options: dict[str, Any], *, replace: bool) -> None:
         present = None
     if present is not None:
         if not replace or _same(ray.get(present.describe.remote(), timeout=DESCRIBE_DEADLINE_S), wanted):
-            return
+            return False
         logger.info("The job supervisor is replaced: its code or options changed")
         _retire(present)
     _remove_old_agents(version)
-    _make(wanted)
+    return _make(wanted)
 
 
 def _same(given: dict[str, Any], wanted: dict[str, Any]) -> bool:
@@ -101,14 +109,14 @@ def _remove_old_agents(version: str) -> None:
                 continue
 
 
-def _make(wanted: dict[str, Any]) -> None:
+def _make(wanted: dict[str, Any]) -> bool:
+    """True if the supervisor was made here, False if another replica's program was first."""
     from workers.supervisor import JobSupervisor
 
     remote = ray.remote(JobSupervisor).options(
         name=names.SUPERVISOR_NAME,
         namespace=names.NAMESPACE,
         lifetime="detached",
-        get_if_exists=True,
         num_cpus=0,
         resources={"node:__internal_head__": 0.001},
         max_restarts=-1,
@@ -118,14 +126,35 @@ def _make(wanted: dict[str, Any]) -> None:
         enable_task_events=False,
     )
     deadline = Deadline(DESCRIBE_DEADLINE_S)
-    supervisor = remote.remote(wanted["options"], wanted["version"])
+    try:
+        supervisor = remote.remote(wanted["options"], wanted["version"])
+        made = True
+    except ValueError:
+        # The name is taken.
+        supervisor = ray.get_actor(names.SUPERVISOR_NAME, namespace=names.NAMESPACE)
+        made = False
     ray.get(supervisor.describe.remote(), timeout=deadline.left())
+    return made
 
 
-def main() -> None:
-    """Read the request from standard input and see to the supervisor."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    request = json.load(sys.stdin)
+def _stay() -> None:
+    """Return when the supervisor of now is gone or another one is in its place; Ray itself ends us with the cluster."""
+    supervisor = ray.get_actor(names.SUPERVISOR_NAME, namespace=names.NAMESPACE)
+    while True:
+        time.sleep(WATCH_S)
+        try:
+            if ray.get_actor(names.SUPERVISOR_NAME, namespace=names.NAMESPACE) != supervisor:
+                return
+        except ValueError:
+            return
+        except ray.exceptions.RayError:
+            # Ray is not there to ask. It may come back; if it does not, it ends this process.
+            continue
+
+
+def _drive(request: dict[str, Any], done: int) -> None:
+    """See to the supervisor, say so by a byte to `done`, and stay for as long as the supervisor does."""
+    signal.alarm(int(LAUNCH_DEADLINE_S))
     ray.init(
         address=request["address"],
         namespace=names.NAMESPACE,
@@ -134,9 +163,32 @@ def main() -> None:
         job_config=ray.job_config.JobConfig(metadata={"job_name": "simulations"}),
     )
     try:
-        _ensure(request["options"], replace=request["replace"])
+        made = _ensure(request["options"], replace=request["replace"])
+        signal.alarm(0)
+        os.write(done, b"1")
+        # Whoever started the program waits until these are closed.
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in (done, sys.stdout.fileno(), sys.stderr.fileno()):
+            os.dup2(nowhere, stream)
+        if made:
+            _stay()
     finally:
         ray.shutdown()
+
+
+def main() -> None:
+    """Read the request from standard input; exit with 0 once the supervisor is there."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    request = json.load(sys.stdin)
+    told, done = os.pipe()
+    # Nobody's child and in a session of its own: Ray ends the children of a replica that ends.
+    if os.fork() == 0:
+        os.setsid()
+        os.close(told)
+        _drive(request, done)
+    else:
+        os.close(done)
+        sys.exit(0 if os.read(told, 1) else 1)
 
 
 if __name__ == "__main__":
