@@ -20,6 +20,7 @@ from workers.engine import UNREACHABLE, Engine, cause
 from workers.layout import Layout
 from workers.log_file import Checkpoint, CheckpointFile, LogFile, StorageTroubleError
 from workers.log_frames import FrameReader, LogStream
+from workers.log_index import TimeIndexWriter
 from workers.log_times import BEGINNING
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class LogCopy:
         self._timeout_s = timeout_s
         self._report = report
         self._file = LogFile(layout, job_id)
+        self._times = TimeIndexWriter(layout, job_id, container_id)
         self._saved = CheckpointFile(layout, job_id, container_id)
         self._checkpoint = self._saved.read()
         self._since_checkpoint = Stopwatch()
@@ -121,6 +123,7 @@ class LogCopy:
                 self._wake.clear()
         finally:
             self._file.close()
+            self._times.close()
             engine.close()
 
     def _copy(self, engine: Engine, *, follow: bool) -> bool:
@@ -136,6 +139,7 @@ class LogCopy:
                     return False
                 if output := reader.feed(block):
                     self._file.put(offset, output, again=again)
+                    self._times.add((second, offset + place) for second, place in reader.seconds)
                     offset += len(output)
                 # NOTE: while frames are skipped, being in the file already, `offset` is ahead of the reader's position.
                 if reader.caught_up and self._due(offset):
@@ -189,6 +193,7 @@ class LogCopy:
 
     def _save(self, checkpoint: Checkpoint) -> None:
         self._file.sync()
+        self._times.sync()
         self._note(None, "")
         if checkpoint != self._checkpoint:
             self._checkpoint = checkpoint

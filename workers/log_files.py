@@ -15,6 +15,7 @@ from workers import job_files
 from workers.errors import InvalidInput, NotFound
 from workers.files import open_beneath, open_regular, storage_error
 from workers.layout import Layout
+from workers.log_index import TimeIndex
 from workers.sites.instants import parse_instant
 
 BLOCK: Final = 256 << 10
@@ -23,8 +24,6 @@ CHUNK_BYTES: Final = 256 << 10
 MAX_CHUNK_BYTES: Final = 8 << 20
 #: Lines longer than this are handed on in pieces.
 MAX_LINE: Final = 64 << 10
-#: While output comes, the index of times gets an entry at least this often (seconds).
-TIMES_STEP_S: Final = 1.0
 
 
 class Log(Protocol):
@@ -37,27 +36,23 @@ class Log(Protocol):
     def open(self) -> int | None:
         """A descriptor for reading, the caller's to close; None if there is no such log (yet). Raises OSError."""
 
-    def times(self) -> Path | None:
-        """The index that says how long the log was when, if this log has one."""
+    def offset_at(self, since: float, log: os.stat_result) -> int:
+        """How long the log (`log`, as it is now) was at a time (epoch seconds), or less. Raises OSError."""
 
 
 class ContainerLog:
-    """The container's stdout and stderr.
-
-    Beside it may lie an index of times, lines of `<epoch seconds> <offset>`, each saying that what stands from that
-    offset on was written at that time or later. It lies in the job's private folder, out of the container's reach.
-    """
+    """The container's stdout and stderr."""
 
     def __init__(self, layout: Layout, job_id: str) -> None:
         self._layout = layout
         self.path = layout.container_log(job_id)
-        self._times = layout.record_folder(job_id) / "container.times"
+        self._times = TimeIndex(layout, job_id)
 
     def open(self) -> int | None:
         return _open(self._layout.jobs, self.path.relative_to(self._layout.jobs))
 
-    def times(self) -> Path | None:
-        return self._times
+    def offset_at(self, since: float, log: os.stat_result) -> int:
+        return self._times.offset_at(since, log)
 
 
 class SimulationLog:
@@ -78,8 +73,9 @@ class SimulationLog:
             self._name = self._choose()
         return None if self._name is None else _open(self._layout.jobs, f"{self._job_id}/logs/{self._name}")
 
-    def times(self) -> Path | None:
-        return None
+    def offset_at(self, since: float, log: os.stat_result) -> int:
+        # Nothing says when its lines were written.
+        return log.st_size if log.st_mtime < since else 0
 
     def _choose(self) -> str | None:
         found = self._found()
@@ -131,8 +127,8 @@ def span(log: Log, tail: int | None = None, since: float | None = None) -> tuple
 
     Args:
         tail: only the last so many lines.
-        since: only what was written at this time (epoch seconds) or later, begun lines included. Where the log has no
-            index of times, that is all of it, unless its last change is older.
+        since: only what was written in this second (epoch seconds) or later, begun lines included. Where nothing says
+            when its lines were written, that is all of it, unless its last change is older.
 
     Raises:
         Unavailable: the storage failed.
@@ -145,7 +141,7 @@ def span(log: Log, tail: int | None = None, since: float | None = None) -> tuple
             status = os.fstat(descriptor)
             start = 0
             if since is not None:
-                start = _offset_at(log.times(), since, status)
+                start = log.offset_at(since, status)
                 start = min(_line_start(descriptor, start), status.st_size)
             if tail is not None:
                 start = max(start, tail_offset(descriptor, tail, status.st_size, start))
@@ -354,39 +350,3 @@ def _line_start(descriptor: int, offset: int) -> int:
     before = os.pread(descriptor, offset - floor, floor)
     found = before.rfind(b"\n")
     return floor + found + 1 if found >= 0 or floor == 0 else offset
-
-
-def _offset_at(times: Path | None, since: float, log: os.stat_result) -> int:
-    """How long the log was at a time, or less."""
-    before, after = (None, None) if times is None else _entries_around(times, since)
-    if before is None and after is None:
-        # There is no index.
-        return log.st_size if log.st_mtime < since else 0
-    if before is None:
-        return 0
-    if since - before[0] <= TIMES_STEP_S:
-        return before[1]
-    # What this entry stands for was written within a step: since then nothing was, up to the next entry.
-    return log.st_size if after is None else after[1]
-
-
-_Entry = tuple[float, int]
-
-
-def _entries_around(times: Path, since: float) -> tuple[_Entry | None, _Entry | None]:
-    """The index's last entry not after `since`, and the one that follows it. Damaged entries are passed over."""
-    before: _Entry | None = None
-    try:
-        with times.open("rb") as file:
-            for line in file:
-                try:
-                    moment, offset = line.split()
-                    entry = float(moment), int(offset)
-                except ValueError:
-                    continue
-                if entry[0] > since:
-                    return before, entry
-                before = entry
-    except FileNotFoundError:
-        pass
-    return before, None

@@ -27,7 +27,11 @@ class LogStreamError(OSError):
 
 
 class FrameReader:
-    """Restores the output from frames, and knows at any time where reading may start again."""
+    """Restores the output from frames, and knows at any time where reading may start again.
+
+    `seconds` says when the output of the last `feed` was written: each second that is newer than all before it, with
+    the place in that output where it begins.
+    """
 
     def __init__(self, *, drops_newlines: bool, position: Position = BEGINNING) -> None:
         """`position`: what the engine was asked from; the frames it skips are read but not given out."""
@@ -37,6 +41,8 @@ class FrameReader:
         self._pending = b""
         # Per stream, the second of the line whose parts are being read.
         self._unfinished: dict[int, int] = {}
+        self._newest = -1
+        self.seconds: list[tuple[int, int]] = []
 
     @property
     def caught_up(self) -> bool:
@@ -56,6 +62,8 @@ class FrameReader:
         """The output in the frames that `data` completes. Raises LogStreamError if the engine reports an error."""
         data = self._pending + data if self._pending else data
         output: list[bytes] = []
+        length = 0
+        self.seconds = []
         start, end = 0, len(data)
         while start + _HEADER <= end:
             body = start + _HEADER
@@ -68,7 +76,11 @@ class FrameReader:
             second = self._times.see(data[body : line_at - 1])
             line = self._restore(data[start], data[line_at:after], second)
             if self._times.seen > self._skip_until:
+                if second > self._newest:
+                    self._newest = second
+                    self.seconds.append((second, length))
                 output.append(line)
+                length += len(line)
             start = after
         self._pending = data[start:]
         return b"".join(output)

@@ -14,6 +14,7 @@ import pytest
 from tests.harness.attempts import PLACE
 from tests.integration.docker.installation import Installation, RunnerProcess, until
 from workers.engine import connect
+from workers.log_files import ContainerLog, span
 from workers.runner import run_attempt
 
 _KIB = 1024
@@ -117,6 +118,26 @@ def test_killing_the_runner_again_and_again_loses_and_doubles_nothing(installati
     assert exited["log_bytes"] == len(installation.log(spec))
     _check_talk(installation.log(spec))
     assert installation.containers(spec) == []
+
+
+def test_since_finds_what_was_printed_when_also_after_kills_of_the_runner(installation: Installation) -> None:
+    spec = installation.spec("for n in 1 2 3 4 5; do date +%s; sleep 1.1; done; sleep 2; date +%s")
+    runner = RunnerProcess(spec)
+    path = installation.layout.container_log(spec["job_id"])
+    for lines in (2, 4):
+        until(lambda lines=lines: path.exists() and path.read_bytes().count(b"\n") >= lines, f"{lines} lines")  # type: ignore[misc]
+        runner.kill()
+        runner = RunnerProcess({**spec, "mode": "adopt"})
+    runner.wait_for("exited")
+    runner.wait()
+    printed = [int(line) for line in installation.log(spec).split()]
+    assert len(printed) == 6
+    log = ContainerLog(installation.layout, spec["job_id"])
+    for since in range(printed[0] - 1, printed[-1] + 3):
+        begin, end = span(log, since=since)
+        found = [int(line) for line in installation.log(spec)[begin:end].split()]
+        # Docker stamps a line just after it was printed, which may be in the next second.
+        assert found in ([line for line in printed if line >= since - late] for late in (0, 1))
 
 
 def test_a_runner_that_was_thought_dead_spoils_nothing(installation: Installation) -> None:
