@@ -42,16 +42,13 @@ def launch(options: dict[str, Any], gcs_address: str, *, replace: bool) -> None:
     Raises:
         Unavailable: it could not be made; the detail says why.
     """
-    # What Ray set for this process is not the new driver's.
-    environment = {name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith("RAY_")}
-    root = str(Path(__file__).resolve().parent.parent)
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
+    root = Path(__file__).resolve().parent.parent
     request = json.dumps({"options": options, "address": gcs_address, "replace": replace})
     try:
         done = subprocess.run(
             [sys.executable, "-m", "workers.launch"],
             input=request,
-            env=environment,
+            env=environment(root),
             cwd=root,
             capture_output=True,
             text=True,
@@ -65,6 +62,18 @@ def launch(options: dict[str, Any], gcs_address: str, *, replace: bool) -> None:
     if done.returncode != 0:
         last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
         raise Unavailable(f"The job supervisor could not be made: {last}", "supervisor_unavailable")
+
+
+def environment(code: Path) -> dict[str, str]:
+    """The environment of the program, which is to run the code in the folder `code`."""
+    # What Ray set for this process is not the new driver's.
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith("RAY_")}
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(code), kept.get("PYTHONPATH")])),
+        # The driver ends so long after Ray's head did, in seconds, instead of after a minute.
+        "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
+    }
 
 
 def _ensure(options: dict[str, Any], *, replace: bool) -> bool:

@@ -131,9 +131,6 @@ class Plan:
             "RAY_memory_monitor_refresh_ms": "0",
             "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
             "RAY_USAGE_STATS_ENABLED": "0",
-            # The program that made the job supervisor has ended; its runners must not be listed as failed for that. In
-            # milliseconds: three years.
-            "RAY_gcs_mark_task_failed_on_job_done_delay_ms": "100000000000",
             # A replica that goes stays reachable for so long, seconds. The usual 30 are for balancers outside; the only
             # one here is Serve's own, which is told at once.
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "3",

@@ -1,15 +1,18 @@
 """A process of ours is killed while jobs run, wait, stop and are followed: nothing is lost, doubled or left."""
 
+import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from scripts.stack import Stack
+from scripts.stack.keeper import send
 from tests.faults import kinds
 from tests.faults.faults import AGENT, REPLICA, RUNNER, SUPERVISOR, kill_database, kill_processes
 from tests.faults.ledger import Ledger
 from tests.harness.api import Api, eventually
-from tests.harness.jobs import request, status, wait_for
+from tests.harness.jobs import request, status, submit, wait_for
 
 
 def all_kinds_at_work(ledger: Ledger) -> list[str]:
@@ -36,6 +39,24 @@ def test_a_killed_process_loses_no_job_no_line_and_no_stop(stack: Stack, ledger:
     assert status(ledger.api, waits)["status"] == "finished"
     assert status(ledger.api, canceled)["status"] == "canceled"
     assert status(ledger.api, late)["status"] == "finished"
+
+
+def test_the_next_job_finds_a_worker_process_also_after_replicas_were_killed(stack: Stack, api: Api) -> None:
+    """Ray ends the idle workers of a driver that is gone, and a new one takes most of a second to start."""
+    for replica in stack.pids(REPLICA):
+        # The other one serves meanwhile.
+        send([replica], signal.SIGKILL)
+        eventually(lambda: len(stack.pids(REPLICA)), lambda there: there == 2, what="two replicas")
+        eventually(lambda: api.get("/health").ok)
+    wait_for(api, submit(api, "true"))
+    # Ray ends workers that it does not keep after a second.
+    time.sleep(4)
+    waiting = set(stack.pids("ray::IDLE"))
+    assert waiting
+    job = submit(api, "sleep 3")
+    runner = eventually(lambda: stack.pids(RUNNER), what="the job's runner")
+    assert set(runner) <= waiting
+    wait_for(api, job)
 
 
 @pytest.mark.long

@@ -1,7 +1,6 @@
 """A new version of the code, or other settings, takes over with jobs at work, and so does an older one."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -10,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from scripts.stack import Stack
-from scripts.stack.plan import PROJECT
+from scripts.stack.plan import PROJECT, authorization
 from serve_app.settings import Settings
 from tests.faults import kinds
 from tests.faults.ledger import Ledger
 from tests.harness.api import Api, eventually
 from tests.harness.jobs import wait_for
+from workers.launch import environment
 
 
 class Versions:
@@ -38,11 +39,11 @@ class Versions:
     def deploy(self, code: Path = PROJECT, **options: Any) -> None:
         """What a replica of that code does when it starts."""
         request = {"options": {**self.options, **options}, "address": self._stack.ray_address, "replace": True}
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("OPEVA_")}
+        clean = {name: value for name, value in environment(code).items() if not name.startswith("OPEVA_")}
         subprocess.run(
             [sys.executable, "-m", "workers.launch"],
             input=json.dumps(request),
-            env={**environment, "PYTHONPATH": str(code)},
+            env=clean,
             cwd=code,
             text=True,
             timeout=300,
@@ -61,8 +62,19 @@ def versions(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     versions.deploy()
 
 
+def drivers(stack: Stack) -> list[str]:
+    """The Ray jobs `simulations` that run."""
+    answer = requests.get(f"{stack.dashboard_url}/api/jobs/", headers=authorization(), timeout=60)
+    answer.raise_for_status()
+    return [
+        job["job_id"]
+        for job in answer.json()
+        if job["status"] == "RUNNING" and (job["metadata"] or {}).get("job_name") == "simulations"
+    ]
+
+
 def test_an_upgrade_and_a_downgrade_replace_supervisor_and_host_agents_and_jobs_go_on(
-    api: Api, ledger: Ledger, versions: Versions
+    stack: Stack, api: Api, ledger: Ledger, versions: Versions
 ) -> None:
     jobs = [ledger.submit(kind, followers=1) for kind in (kinds.STEADY, kinds.BURSTS, kinds.STOPPED)]
     ledger.running(*jobs)
@@ -83,6 +95,8 @@ def test_an_upgrade_and_a_downgrade_replace_supervisor_and_host_agents_and_jobs_
     versions.deploy()
     eventually(agent_version, lambda seen: bool(seen) and seen != second, what="a host agent of the old version")
     ledger.running(jobs[2])
+    # The driver of a supervisor that made way has ended, that of the last one stays.
+    eventually(lambda: drivers(stack), lambda running: len(running) == 1, what="one driver")
     account = ledger.settle()
     assert account.problems == []
     assert wait_for(api, canceled)["status"] == "canceled"
