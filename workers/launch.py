@@ -11,9 +11,13 @@ Ray ends the idle worker processes of a driver that has ended, and the next simu
 import json
 import logging
 import os
+import select
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -68,12 +72,7 @@ def environment(code: Path) -> dict[str, str]:
     """The environment of the program, which is to run the code in the folder `code`."""
     # What Ray set for this process is not the new driver's.
     kept = {name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith("RAY_")}
-    return {
-        **kept,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(code), kept.get("PYTHONPATH")])),
-        # The driver ends so long after Ray's head did, in seconds, instead of after a minute.
-        "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
-    }
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, [str(code), kept.get("PYTHONPATH")]))}
 
 
 def _ensure(options: dict[str, Any], *, replace: bool) -> bool:
@@ -147,7 +146,8 @@ def _make(wanted: dict[str, Any]) -> bool:
 
 
 def _stay() -> None:
-    """Return when the supervisor of now is gone or another one is in its place; Ray itself ends us with the cluster."""
+    """Return when the supervisor of now is gone or another one is in its place; end at once with this node."""
+    threading.Thread(target=_end_with, args=(_raylet(),), daemon=True).start()
     supervisor = ray.get_actor(names.SUPERVISOR_NAME, namespace=names.NAMESPACE)
     while True:
         time.sleep(WATCH_S)
@@ -157,8 +157,26 @@ def _stay() -> None:
         except ValueError:
             return
         except ray.exceptions.RayError:
-            # Ray is not there to ask. It may come back; if it does not, it ends this process.
+            # Ray's head is not there to ask, and may come back.
             continue
+
+
+def _raylet() -> int:
+    """A descriptor of the process that is this node's raylet."""
+    here = ray.get_runtime_context().get_node_id()
+    path = next(node["RayletSocketName"] for node in ray.nodes() if node["NodeID"] == here)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(DESCRIBE_DEADLINE_S)
+        connection.connect(path)
+        # The process that listens there: pid, user and group, an int each.
+        pid, *_ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return os.pidfd_open(pid)
+
+
+def _end_with(process: int) -> None:
+    """Ray lets a driver outlive its node, and one that meets the next cluster at the same address asks it for ever."""
+    select.select([process], [], [])
+    os._exit(0)
 
 
 def _drive(request: dict[str, Any], done: int) -> None:

@@ -62,12 +62,12 @@ def versions(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     versions.deploy()
 
 
-def drivers(stack: Stack) -> list[str]:
-    """The Ray jobs `simulations` that run."""
+def drivers(stack: Stack) -> list[int]:
+    """The processes of the Ray jobs `simulations` that run."""
     answer = requests.get(f"{stack.dashboard_url}/api/jobs/", headers=authorization(), timeout=60)
     answer.raise_for_status()
     return [
-        job["job_id"]
+        int(job["driver_info"]["pid"])
         for job in answer.json()
         if job["status"] == "RUNNING" and (job["metadata"] or {}).get("job_name") == "simulations"
     ]
@@ -101,3 +101,11 @@ def test_an_upgrade_and_a_downgrade_replace_supervisor_and_host_agents_and_jobs_
     assert account.problems == []
     assert wait_for(api, canceled)["status"] == "canceled"
     assert wait_for(api, late)["exit_code"] == 3
+
+
+def test_a_driver_ends_with_its_node_though_another_cluster_takes_its_place(stack: Stack, versions: Versions) -> None:
+    versions.deploy(default_stop_grace_s=3.5)
+    (driver,) = eventually(lambda: drivers(stack), lambda running: len(running) == 1, what="one driver")
+    stack.restart_ray(say=lambda _: None, kill=True)
+    assert not Path(f"/proc/{driver}").exists()
+    eventually(lambda: drivers(stack), lambda running: len(running) == 1 and driver not in running, what="a new driver")
