@@ -144,3 +144,34 @@ def _state(api: Api, job: str) -> str | None:
     """A job's state; None while the proxy has no replica to ask."""
     answer = api.get(f"/status/{job}")
     return str(answer.json()["status"]) if answer.status_code == 200 else None
+
+
+@pytest.mark.long
+def test_two_gigabytes_of_log_are_copied_and_followed_byte_for_byte_in_flat_memory(api: Api, stack: Stack) -> None:
+    size = 2 << 30
+    line = b"a line, one of many, from a simulation that has very much to say; and more\n"
+
+    def memory() -> int:
+        """The largest of the processes that a log passes through, kB."""
+        pids = stack.pids(_REPLICA) + stack.pids("ray::simulation") + stack.pids("ray::JobSupervisor")
+        statuses = [Path(f"/proc/{pid}/status").read_text() for pid in pids]
+        return max(int(status.partition("VmRSS:")[2].split()[0]) for status in statuses)
+
+    job = jobs.submit(api, f"yes '{line.decode().strip()}' | head -c {size}")
+    jobs.wait_for(api, job, ("running", "finished"))
+    before, seen, slowest = memory(), 0, 0.0
+    expected = line * (1 << 12)
+    with api.get(f"/logs/{job}?follow=true", stream=True, timeout=600) as answer:
+        for block in answer.iter_content(chunk_size=1 << 20):
+            start = seen % len(line)
+            assert block == (expected * (len(block) // len(expected) + 2))[start : start + len(block)], seen
+            if seen >> 27 != (seen + len(block)) >> 27:
+                begun = time.monotonic()
+                assert api.json("/health") == {"status": "ok"}
+                slowest = max(slowest, time.monotonic() - begun)
+                assert memory() - before < 100_000
+            seen += len(block)
+    assert seen == size
+    assert jobs.status(api, job)["status"] == "finished"
+    assert stack.layout.container_log(job).stat().st_size == size
+    print(f"/health answered within {slowest:.2f} s")
