@@ -1,13 +1,11 @@
 """How the API reaches the datasets deployment."""
 
-import asyncio
 from typing import Any, Final
 
-from ray.exceptions import RayError
-
+from deployments.calls import call
 from workers.clock import Deadline
 from workers.datasets.options import DatasetOptions
-from workers.errors import OpevaError, Unavailable
+from workers.errors import Unavailable
 
 #: Beside MongoDB's own timeouts: the way to the replica and back, on a machine that is busy.
 _MARGIN_S: Final = 10.0
@@ -27,14 +25,16 @@ class DatasetsClient:
     async def start(self, body: dict[str, Any]) -> dict[str, Any]:
         """Begin the build that a request's body asks for. Raises InvalidInput, NotFound, Conflict."""
         sites = self._options.sites
-        started: dict[str, Any] = await self._call("start", body, limit=2 * sites.timeout_s + _MARGIN_S)
+        started: dict[str, Any] = await self._call("start", body, limit=2 * sites.timeout_s + _MARGIN_S, what="a build")
         return started
 
     async def wait(self, name: str) -> dict[str, Any]:
         """What a build made (`name, rows, warnings`), once it has ended; raises what it ended with."""
         deadline = Deadline(self._options.build_timeout_s * 2 + _MARGIN_S)
         while True:
-            outcome: dict[str, Any] | None = await self._call("wait", name, _WAIT_S, limit=_WAIT_S + _MARGIN_S)
+            outcome: dict[str, Any] | None = await self._call(
+                "wait", name, _WAIT_S, limit=_WAIT_S + _MARGIN_S, what=f"dataset {name!r}"
+            )
             if outcome is not None:
                 return outcome
             if deadline.passed():
@@ -42,32 +42,18 @@ class DatasetsClient:
 
     async def status(self, name: str) -> dict[str, Any]:
         """What is known of a dataset's build, running or ended. Raises NotFound."""
-        status: dict[str, Any] = await self._call("status", name, limit=_MARGIN_S)
+        status: dict[str, Any] = await self._call("status", name, limit=_MARGIN_S, what=f"dataset {name!r}")
         return status
 
     async def cancel(self, name: str) -> dict[str, Any]:
         """Ask a build to end. Raises NotFound."""
-        status: dict[str, Any] = await self._call("cancel", name, limit=_MARGIN_S)
+        status: dict[str, Any] = await self._call("cancel", name, limit=_MARGIN_S, what=f"dataset {name!r}")
         return status
 
     async def dates_available(self, site: str) -> list[dict[str, Any]]:
         """The time that each building of a site has documents of. Raises NotFound."""
-        dates: list[dict[str, Any]] = await self._call("dates_available", site, limit=_DATES_S)
+        dates: list[dict[str, Any]] = await self._call("dates_available", site, limit=_DATES_S, what=f"site {site!r}")
         return dates
 
-    async def _call(self, method: str, *args: Any, limit: float) -> Any:
-        try:
-            async with asyncio.timeout(limit):
-                return await getattr(self._handle, method).remote(*args)
-        except TimeoutError as error:
-            raise Unavailable(
-                f"The datasets deployment did not answer within {limit:g} s ({method})", "datasets_unavailable"
-            ) from error
-        except RayError as error:
-            # Ray wraps what the replica raised.
-            cause = getattr(error, "cause", None)
-            if isinstance(cause, OpevaError):
-                raise cause from None
-            raise Unavailable(
-                f"The datasets deployment failed ({method}): {type(error).__name__}", "datasets_unavailable"
-            ) from error
+    async def _call(self, method: str, *args: Any, limit: float, what: str) -> Any:
+        return await call(self._handle, method, *args, limit_s=limit, deployment="datasets", what=what)

@@ -1,13 +1,11 @@
 """How the API reaches the sites deployment."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
-from ray.exceptions import RayError
-
+from deployments.calls import call
 from deployments.pipe import PipeReader, ticket_of
-from workers.errors import OpevaError, Unavailable
+from workers.errors import OpevaError
 from workers.sites.history import HistoryQuery
 from workers.sites.options import SitesOptions
 from workers.sites.streams import RealTimeQuery
@@ -77,18 +75,4 @@ class SitesClient:
 
     async def _call(self, method: str, *args: Any, what: str) -> Any:
         limit = self._options.timeout_s * _TIMEOUTS + _MARGIN_S
-        try:
-            async with asyncio.timeout(limit):
-                return await getattr(self._handle, method).remote(*args)
-        except TimeoutError as error:
-            raise Unavailable(
-                f"The sites deployment did not answer for {what} within {limit:g} s", "sites_unavailable"
-            ) from error
-        except RayError as error:
-            # Ray wraps what the replica raised.
-            cause = getattr(error, "cause", None)
-            if isinstance(cause, OpevaError):
-                raise cause from None
-            raise Unavailable(
-                f"The sites deployment failed at {what}: {type(error).__name__}", "sites_unavailable"
-            ) from error
+        return await call(self._handle, method, *args, limit_s=limit, deployment="sites", what=what)

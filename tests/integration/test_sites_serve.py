@@ -103,3 +103,25 @@ def test_with_the_database_killed_the_api_says_so_and_recovers_by_itself(
     answer = eventually(recovered, lambda seen: seen.status_code == 200, what="The sites after the database came back")
     assert [document["n"] for document in answer.json()["building_a"]] == [COUNT - 3, COUNT - 2, COUNT - 1]
     assert api.json(f"/schema/{site.name}") == {"time_zone": "Europe/Lisbon"}
+
+
+def test_a_database_that_dies_under_a_stream_is_told_in_its_place_or_ends_it_visibly(
+    stack: Stack, api: Api, mongo: EmbeddedMongo, site: Database[dict[str, Any]]
+) -> None:
+    start = datetime(2025, 1, 1, tzinfo=UTC)
+    documents = [{"timestamp": start + timedelta(minutes=n), "n": n, "text": "x" * 20_000} for n in range(4000)]
+    site["long"].insert_many(documents)
+    with api.get(f"/real-time-data/{site.name}", params={"collections": "long"}, stream=True) as answer:
+        pieces = answer.iter_content(1 << 16)
+        received = [next(pieces)]
+        mongo.kill()
+        try:
+            received.extend(pieces)
+        finally:
+            mongo.start(stack.environment())
+    *whole, last = json.loads(b"".join(received))["long"]
+    assert [document["n"] for document in whole] == list(range(len(whole)))
+    assert len(whole) < len(documents)
+    assert last["code"] == "mongo_unavailable"
+    assert f"127.0.0.1:{mongo.port}" in last["error"]
+    eventually(lambda: len(api.json(f"/real-time-data/{site.name}", collections="long")["long"]), lambda n: n == 4000)
