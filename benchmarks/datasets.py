@@ -1,15 +1,17 @@
 """How long a dataset of a year takes, against a bare loop that only reads the same fields.
 
     python -m benchmarks.datasets --uri mongodb://127.0.0.1:27017 [--days 365] [--cadence 1] [--buildings 1]
-        [--period 60] [--readers N] [--sessions]
+        [--period 60] [--readers N] [--builds N] [--sessions]
 
 Loads the documents once (a database named after their number), with the index on `timestamp`, starts a Ray of its own,
 and measures in one run:
 
 - bare: a pymongo loop over a find with the projection of a build;
 - convert: what a build does with documents beside reading them, on documents in memory, by one process and by as many
-  as there are cores: it shows how the CPU-bound part scales where the database does not;
-- build: the whole, from the request to the folder, after one small build that started its processes.
+  as there are cores, beside a loop that does nothing, which shows what the cores themselves give: so the CPU-bound part
+  scales where the database does not;
+- build: the whole, from the request to the folder, after one small build that started its processes. Each is between
+  two bare loops and compared with their mean, since a machine that others use too is not always as fast.
 
 The embedded database serves one core, so whole builds scale with `--readers` on a real MongoDB only.
 """
@@ -20,7 +22,7 @@ import resource
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -51,6 +53,7 @@ START: Final = datetime(2025, 1, 1, tzinfo=UTC)
 _INSERT: Final = 5000
 _SAMPLE: Final = 50_000
 _ROUNDS: Final = 20
+_LOOPS: Final = 40_000_000
 
 
 @dataclass(frozen=True)
@@ -144,14 +147,19 @@ def _convert(period_ms: int) -> None:
         read_window("0", _sample, window, period_ms, Reading(None, CarNames({}, b"benchmark")))
 
 
-def convert(data: Data, period_ms: int, processes: int) -> float:
-    """Documents a second that so many processes turn from documents in memory into partials."""
+def _spin(_: int) -> None:
+    for _ in range(_LOOPS):
+        pass
+
+
+def in_processes(work: Callable[[int], None], argument: int, data: Data, processes: int) -> float:
+    """Calls a second of `work` by so many processes at once."""
     with ProcessPoolExecutor(processes, initializer=_prepare, initargs=(data,)) as pool:
-        # Every process makes its sample, and has converted it once.
-        list(pool.map(_convert, [period_ms] * processes))
+        # Every process makes its sample, and has done the work once.
+        list(pool.map(work, [argument] * processes))
         begun = time.perf_counter()
-        list(pool.map(_convert, [period_ms] * processes))
-        return processes * _ROUNDS * min(_SAMPLE, data.of_building) / (time.perf_counter() - begun)
+        list(pool.map(work, [argument] * processes))
+        return processes / (time.perf_counter() - begun)
 
 
 def build(options: DatasetOptions, request: DatasetRequest) -> float:
@@ -192,6 +200,7 @@ def main() -> None:
     parser.add_argument("--buildings", type=int, default=1)
     parser.add_argument("--period", type=int, default=60)
     parser.add_argument("--readers", type=int, default=max(1, (os.cpu_count() or 1) // 2))
+    parser.add_argument("--builds", type=int, default=2, help="how often the whole is built")
     parser.add_argument("--sessions", action="store_true", help="with a charger")
     args = parser.parse_args()
     data = Data(args.days, args.cadence, args.buildings, args.sessions)
@@ -202,8 +211,13 @@ def main() -> None:
     print(f"bare     {seconds:8.1f} s  {data.total / seconds:9.0f} documents/s")
 
     cores = os.cpu_count() or 1
-    one, all_ = (convert(data, args.period * MINUTE_MS, processes) for processes in (1, cores))
-    print(f"convert  {1e6 / one:8.2f} µs per document by one process, {all_ / one:.2f} times as fast by {cores}")
+    one, all_ = (in_processes(_convert, args.period * MINUTE_MS, data, processes) for processes in (1, cores))
+    alone, together = (in_processes(_spin, 0, data, processes) for processes in (1, cores))
+    each = 1e6 / one / _ROUNDS / min(_SAMPLE, data.of_building)
+    print(
+        f"convert  {each:8.2f} µs per document by one process, {all_ / one:.2f} times as fast by {cores};"
+        f" an empty loop {together / alone:.2f} times"
+    )
 
     ray.init("local", include_dashboard=False, resources={names.RESOURCE_PACKAGE: 1000}, log_to_driver=False)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as root:
@@ -212,10 +226,17 @@ def main() -> None:
         small = parse_request({**body, "name": "small", "until_ts": (START + timedelta(days=2)).isoformat()})
         print(f"first    {build(options, small):8.1f} s  a small build, with the start of its processes")
         end = (START + timedelta(days=data.days)).isoformat()
-        whole = build(options, parse_request({**body, "name": "whole", "until_ts": end}))
-        rows = DatasetStore(Layout(options.root)).manifest("whole")["rows"] * data.buildings
-        print(f"build    {whole:8.1f} s  {data.total / whole:9.0f} documents/s  {rows / whole:7.0f} rows/s")
-        print(f"         {whole / seconds:8.2f} of bare")
+        for number in range(args.builds):
+            name = f"whole-{number}"
+            whole = build(options, parse_request({**body, "name": name, "until_ts": end}))
+            rows = DatasetStore(Layout(options.root)).manifest(name)["rows"] * data.buildings
+            after = bare(args.uri, data)
+            print(
+                f"build    {whole:8.1f} s  {data.total / whole:9.0f} documents/s  {rows / whole:7.0f} rows/s"
+                f"  {whole / (seconds + after) * 2:5.2f} of bare"
+            )
+            print(f"bare     {after:8.1f} s  {data.total / after:9.0f} documents/s")
+            seconds = after
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(f"memory   {own / 1e6:8.0f} MB at most in this process, {task_memory() / 1e6:.0f} MB in a task's")
     ray.shutdown()

@@ -8,6 +8,7 @@ a scan, so there is one query, for all kinds and the whole time.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -84,10 +85,15 @@ def _of_kinds(
 
 
 def _query(collection: Collection[Document], condition: Document, projection: Document) -> Iterator[Document]:
-    """A query's documents; decoded a batch at a time, which costs least."""
+    """A query's documents; decoded a batch at a time, which costs least, while the server makes the next one."""
     codec = collection.codec_options
-    with collection.find_raw_batches(condition, projection, batch_size=_SERVER_BATCH) as cursor:
-        for raw in cursor:
+    with (
+        collection.find_raw_batches(condition, projection, batch_size=_SERVER_BATCH) as cursor,
+        ThreadPoolExecutor(1, "read-ahead") as thread,
+    ):
+        ahead = thread.submit(next, cursor, None)
+        while (raw := ahead.result()) is not None:
+            ahead = thread.submit(next, cursor, None)
             # Typed as a document, a raw batch is the bytes of many.
             batch: Any = raw
             yield from bson.decode_all(batch, codec)
