@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -167,19 +166,18 @@ class Served:
         self._exit = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        listening = socket.create_server(("127.0.0.1", 0))
-        self.port = listening.getsockname()[1]
-        config = uvicorn.Config(self.app, log_level="error", lifespan="on")
+        config = uvicorn.Config(self.app, host="127.0.0.1", port=0, log_level="error", lifespan="on")
         config.load()
         # The server's own loop only looks every 0.1 s whether it shall end, which many tests would wait for.
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
-        await server.startup([listening])
+        await server.startup()
+        self.port = server.servers[0].sockets[0].getsockname()[1]
 
         async def end() -> None:
             # What still streams is broken off, as when a process ends.
             server.force_exit = True
-            await server.shutdown([listening])
+            await server.shutdown()
             await server.lifespan.shutdown()
 
         self._exit.push_async_callback(end)
