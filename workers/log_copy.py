@@ -193,11 +193,11 @@ class LogCopy:
 
     def _save(self, checkpoint: Checkpoint) -> None:
         self._file.sync()
-        self._times.sync()
         self._note(None, "")
         if checkpoint != self._checkpoint:
             self._checkpoint = checkpoint
-            self._saved.write(checkpoint)
+            if self._times.sync():
+                self._saved.write(checkpoint)
         self._since_checkpoint = Stopwatch()
 
     def _restart(self) -> bool:

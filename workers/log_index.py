@@ -6,12 +6,14 @@ was written in that second or later. It lies in the job's private folder, out of
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from typing import Final
 
 from workers.layout import Layout
-from workers.log_file import StorageTroubleError
+
+logger = logging.getLogger(__name__)
 
 #: There is an entry for each second in which there was output.
 _STEP_S: Final = 1.0
@@ -37,7 +39,10 @@ class TimeIndex:
         if since - before[0] < _STEP_S:
             return before[1]
         # What this entry stands for was written within its second: since then nothing was, up to the next entry.
-        return log.st_size if after is None else after[1]
+        if after is not None:
+            return after[1]
+        # The storage may have refused the last entries.
+        return log.st_size if log.st_mtime < since else before[1]
 
     def _around(self, since: float) -> tuple[_Entry | None, _Entry | None]:
         """The last entry not after `since`, and the one that follows it. Damaged entries are passed over."""
@@ -57,7 +62,8 @@ class TimeIndex:
 class TimeIndexWriter:
     """The same index, for the copier of one container. Not for several threads.
 
-    Writing what is there already changes nothing; the index of another container (an earlier attempt) makes way.
+    Writing what is there already changes nothing; the index of another container (an earlier attempt) makes way. A log
+    does not wait for its index: what the storage refuses is kept and tried again.
     """
 
     def __init__(self, layout: Layout, job_id: str, container_id: str) -> None:
@@ -65,38 +71,44 @@ class TimeIndexWriter:
         self._path = TimeIndex(layout, job_id).path
         self._title = f"container {container_id}\n".encode()
         self._descriptor: int | None = None
+        #: The last entry's second in the file.
         self._newest = -1.0
+        #: Entries that are not known to be on the disk.
+        self._unsaved: list[tuple[int, int]] = []
 
     def add(self, entries: Iterable[tuple[int, int]]) -> None:
-        """Append those entries (second, offset in the log) that are newer than the last. Raises StorageTroubleError."""
-        if not (entries := list(entries)):
-            return
-        try:
-            descriptor = self._open()
-            fresh = [entry for entry in entries if entry[0] > self._newest]
-            if fresh:
-                text = b"".join(b"%d %d\n" % entry for entry in fresh)
-                if os.write(descriptor, text) != len(text):
-                    raise OSError("it took only a part")
-                self._newest = fresh[-1][0]
-        except OSError as error:
-            self.close()
-            raise StorageTroubleError(error, "the index of the log's times") from error
+        """Append those entries (second, offset in the log) that are newer than the last."""
+        if entries := list(entries):
+            self._unsaved += entries
+            self._write(durable=False)
 
-    def sync(self) -> None:
-        """Flush the index to the disk. Raises StorageTroubleError."""
-        if self._descriptor is None:
-            return
-        try:
-            os.fsync(self._descriptor)
-        except OSError as error:
-            self.close()
-            raise StorageTroubleError(error, "the index of the log's times") from error
+    def sync(self) -> bool:
+        """Whether all that was added is on the disk now. If not, a copier that resumes must add it again."""
+        if self._unsaved and self._write(durable=True):
+            self._unsaved.clear()
+        return not self._unsaved
 
     def close(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _write(self, *, durable: bool) -> bool:
+        try:
+            descriptor = self._open()
+            fresh = [entry for entry in self._unsaved if entry[0] > self._newest]
+            if fresh:
+                text = b"".join(b"%d %d\n" % entry for entry in fresh)
+                if os.write(descriptor, text) != len(text):
+                    raise OSError("it took only a part")
+                self._newest = fresh[-1][0]
+            if durable:
+                os.fsync(descriptor)
+        except OSError as error:
+            self.close()
+            logger.info("%s was not written, which is tried again: %s", self._path, error)
+            return False
+        return True
 
     def _open(self) -> int:
         if self._descriptor is None:

@@ -96,6 +96,7 @@ async def test_two_gigabytes_pass_with_flat_memory(layout: Layout, log: Containe
 
 async def test_since_gives_what_was_written_at_that_time_or_later(layout: Layout, log: ContainerLog) -> None:
     layout.container_log(JOB).write_bytes(b"one\ntwo\nthree\nfour\n")
+    os.utime(layout.container_log(JOB), (200.5, 200.5))
     index = b"100.0 0\ndamaged\n101.5 6\n200 14\n300 1"
     (layout.record_folder(JOB) / "container.times").write_bytes(index[: index.rindex(b"300")])
     for since, wanted in {

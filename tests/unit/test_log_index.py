@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.layout import Layout
-from workers.log_file import StorageTroubleError
 from workers.log_index import TimeIndex, TimeIndexWriter
 
 JOB = "8f14e45f-ceea-4672-8f3b-0b6c0e1d2f3a"
@@ -20,8 +19,8 @@ def _layout(root: Path) -> Layout:
     return layout
 
 
-def _status(size: int) -> os.stat_result:
-    return os.stat_result((0o100644, 1, 1, 1, 0, 0, size, 0, 0, 0))
+def _status(size: int, written: float = 0.0) -> os.stat_result:
+    return os.stat_result((0o100644, 1, 1, 1, 0, 0, size, 0, int(written), 0), {"st_mtime": written})
 
 
 @given(
@@ -65,8 +64,22 @@ def test_another_containers_index_makes_way(tmp_path: Path) -> None:
     assert TimeIndex(layout, JOB).path.read_bytes() == b"container second\n1000 0\n"
 
 
-def test_an_index_that_cannot_be_written_is_trouble_with_the_storage(tmp_path: Path) -> None:
-    writer = TimeIndexWriter(Layout(tmp_path / "away"), JOB, "container")
-    with pytest.raises(StorageTroubleError) as trouble:
-        writer.add([(1000, 0)])
-    assert trouble.value.reason == "storage_unavailable"
+def test_what_the_storage_refuses_is_written_when_it_takes_it_and_until_then_more_is_given_not_less(
+    tmp_path: Path,
+) -> None:
+    layout = Layout(tmp_path)
+    folder = layout.record_folder(JOB)
+    writer, index = TimeIndexWriter(layout, JOB, "container"), TimeIndex(layout, JOB)
+    folder.mkdir(parents=True)
+    writer.add([(1000, 0)])
+    assert writer.sync()
+    writer.close()
+    away = folder.rename(tmp_path / "away")
+    writer.add([(1005, 50)])
+    writer.add([(1010, 100)])
+    assert not writer.sync()
+    away.rename(folder)
+    assert index.offset_at(1005, _status(150, written=1010.5)) == 0
+    assert index.offset_at(1011, _status(150, written=1010.5)) == 150
+    assert writer.sync()
+    assert [index.offset_at(since, _status(150, written=1010.5)) for since in (1005, 1006, 1010)] == [50, 100, 100]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -66,7 +67,12 @@ class Installation:
         """Inspected containers of the installation, or of a job."""
         labels = [f"opeva.cluster={self.cluster_id}"] + ([f"opeva.job={spec['job_id']}"] if spec else [])
         client = connect(60.0).client
-        return [client.inspect_container(one["Id"]) for one in client.containers(all=True, filters={"label": labels})]
+        found = []
+        for one in client.containers(all=True, filters={"label": labels}):
+            # One that is just being removed is listed and gone a moment later.
+            with contextlib.suppress(NotFound):
+                found.append(client.inspect_container(one["Id"]))
+        return found
 
     def remove_containers(self) -> None:
         client = connect(60.0).client
