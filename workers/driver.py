@@ -244,28 +244,33 @@ class JobDriver:
         runner = self._send(record, placement, mode)
         self._runners[record.job_id] = runner
         waited = Stopwatch()
-        placed = False
+        # The Ray node on which the runner works, once it does.
+        node_id: str | None = None
         try:
             seen = self._hosts.number
             upcoming = asyncio.ensure_future(_next_event(runner))
             while True:
-                patience = LOOK_EVERY_S if placed else self._patience(mode, waited)
+                patience = LOOK_EVERY_S if node_id else self._patience(mode, waited)
                 changed = asyncio.ensure_future(self._hosts.wait(seen, patience))
                 await asyncio.wait({upcoming, changed}, return_when=asyncio.FIRST_COMPLETED)
                 changed.cancel()
                 if not upcoming.done():
                     seen = self._hosts.number
-                    if await self._wanted(record.job_id, placement, mode, waited, placed=placed):
+                    if node_id:
+                        wanted = await self._wanted_on(record.job_id, node_id)
+                    else:
+                        wanted = not self._misplaced(record.job_id, placement, mode, waited)
+                    if wanted:
                         continue
                     upcoming.cancel()
                     ray.cancel(runner, force=False)
-                    if mode == "adopt" and not placed:
+                    if mode == "adopt" and not node_id:
                         return await self._follow_without_room(record)
-                    return Followed.ENDED if placed else Followed.MISPLACED
+                    return Followed.ENDED if node_id else Followed.MISPLACED
                 event = await upcoming
                 if event is None:
                     return Followed.ENDED
-                placed = True
+                node_id = event.get("node_id") or node_id
                 await self._apply(record, event)
                 upcoming = asyncio.ensure_future(_next_event(runner))
         except ray.exceptions.RayError as error:
@@ -282,12 +287,15 @@ class JobDriver:
             return await self._follow(record, adopt_on(record, host, take_room=False), "adopt without room")
         return Followed.MISPLACED
 
-    async def _wanted(self, job_id: str, placement: Placement, mode: str, waited: Stopwatch, *, placed: bool) -> bool:
-        """Whether a runner that has nothing to tell should go on waiting or working where it is."""
-        if not placed:
-            return not self._misplaced(job_id, placement, mode, waited)
+    async def _wanted_on(self, job_id: str, node_id: str) -> bool:
+        """Whether a runner that has nothing to tell should go on working on its Ray node."""
         record = self._book.find(job_id)
         if record is None:
+            return False
+        host = self._hosts.by_name(record.host or "")
+        if host is not None and host.node_id != node_id:
+            # NOTE: Ray (2.60) does not always end the stream of a task whose node it gave up: nobody would follow.
+            logger.warning("The runner of job %s was on a node that host %s had before", job_id, host.name)
             return False
         if record.terminal:
             return True
@@ -339,7 +347,7 @@ class JobDriver:
             return waited.elapsed() >= self._options.adoption_wait_s
         if mode in ("adopt without room", "conclude"):
             host = self._hosts.by_name(record.host or "")
-            return host is None or not host.online
+            return host is None or not host.online or adopt_on(record, host, take_room=False) != placement
         wanted = place(record, self._hosts.all())
         if isinstance(wanted, Waiting) or wanted.options != placement.options:
             return True
