@@ -3,12 +3,14 @@
 import signal
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
 from scripts.stack import Stack
 from scripts.stack.keeper import send
 from scripts.stack.worker_node import WorkerNode
+from tests.faults.storage import full, read_only, without_the_root
 from tests.harness.api import eventually
 
 #: How the processes of the system are called in the process table.
@@ -87,6 +89,12 @@ def kill_database(stack: Stack) -> None:
     stack.mongo.start(stack.environment())
 
 
+def for_a_while(broken: AbstractContextManager[object], seconds: float = 5.0) -> None:
+    """Have something broken for some seconds."""
+    with broken:
+        time.sleep(seconds)
+
+
 @dataclass(frozen=True)
 class Fault:
     """A kind of fault. `kills` says whether containers on the second host end by it."""
@@ -96,7 +104,8 @@ class Fault:
     kills: bool = False
 
 
-#: Every kind, for a soak that takes them at random; the second number is how often each is taken.
+#: Every kind, for a soak that takes them at random; the second number is how often each is taken. The shared root is a
+#: storage of its own there.
 ALL: Final[tuple[tuple[Fault, int], ...]] = (
     (Fault("supervisor killed", lambda stack, _: kill_processes(stack, SUPERVISOR)), 4),
     (Fault("runner killed", lambda stack, _: kill_processes(stack, RUNNER, most=1)), 4),
@@ -104,6 +113,9 @@ ALL: Final[tuple[tuple[Fault, int], ...]] = (
     (Fault("host agent killed", lambda stack, _: kill_processes(stack, AGENT)), 3),
     (Fault("API replica killed", lambda stack, _: kill_processes(stack, REPLICA, most=1)), 3),
     (Fault("database killed", lambda stack, _: kill_database(stack)), 1),
+    (Fault("storage full", lambda stack, _: for_a_while(full(stack.layout.root))), 1),
+    (Fault("storage read-only", lambda stack, _: for_a_while(read_only(stack.layout.root))), 1),
+    (Fault("storage away", lambda stack, _: for_a_while(without_the_root(stack.layout.root))), 1),
     (Fault("second Ray node killed", lambda _, host: kill_node(host)), 2),
     (Fault("second engine killed", lambda _, host: kill_engine(host), kills=True), 2),
     (Fault("second engine hangs", lambda _, host: pause_engine(host, 5.0)), 2),

@@ -13,12 +13,15 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from scripts.stack.worker_node import WorkerNode
 from tests.faults import faults, kinds
 from tests.faults.ledger import Account, Ledger
+from tests.faults.storage import own_storage
 from tests.harness.api import Api, eventually
 from tests.harness.images import busybox_image
 from tests.harness.session import SessionStack
@@ -28,6 +31,8 @@ logger = logging.getLogger("soak")
 
 #: A head that is restarted takes minutes on a busy machine.
 _PATIENCE_S: Final = 600.0
+#: Of the shared storage; jobs in all print some tens of megabytes.
+_ROOM: Final = "1g"
 #: Seconds between two submissions, and between two faults.
 _BETWEEN_JOBS: Final = (0.5, 3.0)
 _BETWEEN_FAULTS: Final = (3.0, 15.0)
@@ -87,7 +92,7 @@ class Soak:
     def run(self) -> None:
         """Bring a stack up, run the soak on it, take it down."""
         busybox_image()
-        with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        with tempfile.TemporaryDirectory(prefix="soak-") as folder, _storage(Path(folder)):
             session = SessionStack(Path(folder), owner=os.getpid())
             try:
                 with session, WorkerNode(session.stack, session.number, owner=os.getpid()) as host:
@@ -163,6 +168,15 @@ class Soak:
         ]
         lines = [f"{name:<38}{value:>12}" for name, value in rows]
         return "\n".join([*lines, *(f"PROBLEM: {problem}" for problem in self.problems)])
+
+
+@contextmanager
+def _storage(folder: Path) -> Iterator[None]:
+    """The session's shared root as a mount, which can be filled."""
+    root = folder / "shared"
+    root.mkdir()
+    with own_storage(root, _ROOM):
+        yield
 
 
 def main() -> int:

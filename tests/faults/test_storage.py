@@ -1,12 +1,7 @@
-"""The shared storage fills up, becomes read-only or goes away while jobs run: mounts over parts of the real root."""
+"""The shared storage fills up, becomes read-only, goes away or is damaged while jobs run."""
 
 import json
-import shutil
 import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -15,52 +10,9 @@ from scripts.stack.keeper import send
 from tests.faults import kinds
 from tests.faults.faults import SUPERVISOR, kill_processes
 from tests.faults.ledger import Ledger
+from tests.faults.storage import fill, read_only, small_storage, without_the_root
 from tests.harness.api import Api, eventually
 from tests.harness.jobs import container_of, request, status, wait_for
-
-#: Parts of the session's storage are mounted over: it is the other tests' storage too.
-pytestmark = pytest.mark.long
-
-
-def _mount(*arguments: str | Path) -> None:
-    subprocess.run(["mount", *arguments], check=True, timeout=30)
-
-
-def _unmount(folder: Path) -> None:
-    # Lazily: somebody may have a file open there.
-    subprocess.run(["umount", "-l", folder], check=True, timeout=30)
-
-
-@contextmanager
-def small_storage(folder: Path, size: str) -> Iterator[Path]:
-    """Have `folder` lie on a storage of `size` of its own for a while, with what is in it."""
-    spare = folder.with_name(f".{folder.name}.spare")
-    spare.mkdir()
-    _mount("-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", spare)
-    try:
-        shutil.copytree(folder, spare, dirs_exist_ok=True, symlinks=True)
-        _mount("--bind", spare, folder)
-        try:
-            yield folder
-        finally:
-            _unmount(folder)
-            shutil.copytree(spare, folder, dirs_exist_ok=True, symlinks=True)
-    finally:
-        _unmount(spare)
-        spare.rmdir()
-
-
-def fill(folder: Path) -> Path:
-    """Write until the storage of `folder` takes nothing more; the file that holds the room."""
-    filler = folder / ".filler"
-    with filler.open("wb", buffering=0) as file:
-        for size in (1 << 16, 1 << 10, 1):
-            try:
-                while True:
-                    file.write(b"x" * size)
-            except OSError:
-                continue
-    return filler
 
 
 def refusal(api: Api) -> tuple[int, str]:
@@ -96,15 +48,14 @@ def test_with_the_storage_of_the_records_read_only_nothing_is_accepted_and_all_e
     stopped = ledger.submit(kinds.STOPPED)
     ledger.running(stopped)
     with small_storage(stack.layout.records, "64m") as records:
-        _mount("-o", "remount,bind,ro", records)
-        assert refusal(api) == (503, "storage_unavailable")
-        # A start reads; what it can't write it writes later.
-        kill_processes(stack, SUPERVISOR)
-        eventually(lambda: refusal(api), lambda seen: seen == (503, "storage_unavailable"))
-        assert status(api, stopped)["status"] == "running"
-        ledger.stop(stopped)
-        wait_for(api, stopped, "stopped")
-        _mount("-o", "remount,bind,rw", records)
+        with read_only(records):
+            assert refusal(api) == (503, "storage_unavailable")
+            # A start reads; what it can't write it writes later.
+            kill_processes(stack, SUPERVISOR)
+            eventually(lambda: refusal(api), lambda seen: seen == (503, "storage_unavailable"))
+            assert status(api, stopped)["status"] == "running"
+            ledger.stop(stopped)
+            wait_for(api, stopped, "stopped")
         assert ledger.settle().problems == []
 
 
@@ -117,17 +68,6 @@ def test_a_log_waits_for_room_and_is_whole_in_the_end(stack: Stack, api: Api, le
         assert noted["status"] == "running"
         filler.unlink()
         assert ledger.settle().problems == []
-
-
-@contextmanager
-def without_the_root(root: Path) -> Iterator[None]:
-    """Have the shared root empty, as where its mount is missing; nothing is written there meanwhile."""
-    _mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", root)
-    try:
-        yield
-        assert list(root.iterdir()) == []
-    finally:
-        _unmount(root)
 
 
 def test_a_root_that_goes_is_not_written_to_and_all_goes_on_when_it_is_back(
