@@ -60,13 +60,24 @@ def full(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def read_only(mount: Path) -> Iterator[None]:
-    """Have a mount read-only."""
-    _mount("-o", "remount,bind,ro", mount)
+def read_only(folder: Path) -> Iterator[None]:
+    """Have a folder read-only for who comes to it now; what is open there stays writable."""
+    spare = folder.with_name(f".{folder.name}.spare")
+    spare.mkdir()
     try:
-        yield
+        # A mount on which a file is open for writing can't be made read-only, so another one takes its place.
+        _mount("--bind", folder, spare)
+        try:
+            _mount("-o", "remount,bind,ro", spare)
+            _mount("--bind", spare, folder)
+        finally:
+            _unmount(spare)
+        try:
+            yield
+        finally:
+            _unmount(folder)
     finally:
-        _mount("-o", "remount,bind,rw", mount)
+        spare.rmdir()
 
 
 @contextmanager

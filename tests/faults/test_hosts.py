@@ -12,9 +12,6 @@ from tests.faults.ledger import Ledger
 from tests.harness.api import Api, eventually
 from tests.harness.jobs import status, wait_for
 
-#: A second machine is cut off, killed and started again: many minutes.
-pytestmark = pytest.mark.long
-
 
 def over_there(ledger: Ledger, host: WorkerNode) -> list[str]:
     """Jobs that run on the second host, followed."""

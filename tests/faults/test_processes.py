@@ -59,7 +59,6 @@ def test_the_next_job_finds_a_worker_process_also_after_replicas_were_killed(sta
     wait_for(api, job)
 
 
-@pytest.mark.long
 def test_a_job_whose_room_was_taken_meanwhile_is_adopted_without_and_hosts_tell(
     stack: Stack, api: Api, ledger: Ledger
 ) -> None:

@@ -92,7 +92,7 @@ def test_a_root_that_goes_is_not_written_to_and_all_goes_on_when_it_is_back(
     assert ledger.settle().problems == []
 
 
-@pytest.mark.parametrize("damage", [b"", b'{"half'], ids=["empty", "cut"])
+@pytest.mark.parametrize("damage", [pytest.param(b"", marks=pytest.mark.long), b'{"half'], ids=["empty", "cut"])
 def test_damaged_records_are_rebuilt_with_jobs_running(stack: Stack, api: Api, ledger: Ledger, damage: bytes) -> None:
     jobs = [ledger.submit(kinds.STUBBORN), ledger.submit(kinds.STOPPED)]
     ledger.running(*jobs)

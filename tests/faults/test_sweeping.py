@@ -13,8 +13,6 @@ from tests.harness.api import eventually
 from tests.harness.images import BUSYBOX
 from workers import names
 
-pytestmark = pytest.mark.long
-
 
 @pytest.fixture
 def engine() -> Iterator[docker.DockerClient]:
