@@ -329,8 +329,9 @@ run() {
   local node='' ending='' options
   trap 'ending=1; [ -z "$node" ] || kill -TERM "$node" 2>/dev/null || true' TERM INT HUP
   # Ray's memory monitor counts containers but can end only Ray's own workers; code travels between Pythons of one minor
-  # version; a busy machine takes its time to start.
-  export RAY_memory_monitor_refresh_ms=0 RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL=minor RAY_raylet_start_wait_time_s=120
+  # version; a busy machine takes its time to start; a node that ends waits for replicas of Serve, which none has here.
+  export RAY_memory_monitor_refresh_ms=0 RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL=minor RAY_raylet_start_wait_time_s=120 \
+    RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0
   options=(--address "$ADDRESS" --node-ip-address "$NODE_IP" --temp-dir "$(temp_dir)/ray" --disable-usage-stats --block)
   [ -z "$CPUS" ] || options+=(--num-cpus "$CPUS")
   [ -z "$GPUS" ] || options+=(--num-gpus "$GPUS")

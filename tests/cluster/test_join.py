@@ -13,9 +13,6 @@ from tests.harness import jobs
 from tests.harness.api import Api, eventually
 from tests.harness.session import SessionStack
 
-#: Minutes of building images and starting machines.
-pytestmark = pytest.mark.long
-
 WHOLE_CPU = {"cpus": 1}
 #: Counts until a file `go` lies in the job's folder.
 COUNT = "n=0; until [ -e /data/jobs/*/go ]; do n=$((n+1)); echo line $n; sleep 0.05; done; echo end"

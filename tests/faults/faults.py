@@ -18,6 +18,7 @@ SUPERVISOR: Final = "ray::JobSupervisor"
 RUNNER: Final = "ray::simulation"
 AGENT: Final = "ray::HostAgentOnRay"
 REPLICA: Final = "ray::ServeReplica:opeva:api"
+DATASETS: Final = "ray::ServeReplica:opeva:datasets"
 
 
 def kill_processes(stack: Stack, text: str, *, most: int | None = None) -> int:

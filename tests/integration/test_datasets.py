@@ -16,6 +16,7 @@ from pymongo.database import Database
 from scripts.stack import EmbeddedMongo, Stack
 from tests.citylearn import documents
 from tests.citylearn.test_citylearn_steps_datasets import ENVIRONMENTS, step
+from tests.faults.faults import DATASETS, kill_processes
 from tests.harness import jobs
 from tests.harness.api import Api, eventually
 from workers.layout import Layout
@@ -157,23 +158,48 @@ def test_a_build_goes_on_by_itself_and_tells_how_far_it_is(api: Api, site: Datab
     assert layout.dataset(body["name"]).is_dir()
 
 
-def test_a_cancelled_build_leaves_nothing(api: Api, server: pymongo.MongoClient[Document], layout: Layout) -> None:
+@pytest.fixture
+def long_build(server: pymongo.MongoClient[Document]) -> Iterator[Document]:
+    """The request of a build that takes seconds: finding, reading and completing so much."""
     database = server[f"datasets_{next(_numbers)}"]
     minutes = [{"timestamp": START + timedelta(minutes=m), "non_shiftable_load": 0.1} for m in range(10 * 1440)]
     for collection in ("building_A", "building_B"):
         database[collection].create_index("timestamp")
         database[collection].insert_many([{**document} for document in minutes])
-    body = {"name": name(), "site_id": database.name}
-    url = f"/dataset/{body['name']}/status"
-    # Finding, reading and completing so much takes seconds; the cancellation comes at once.
-    assert built(api, body, wait="false").status_code == 202
-    assert "is being cancelled" in api.post(f"/dataset/{body['name']}/cancel").json()["message"]
-    ended = eventually(lambda: api.json(url), lambda s: s["status"] not in ("queued", "running"))
-    assert (ended["status"], ended["code"]) == ("canceled", "build_cancelled")
-    assert not layout.dataset(body["name"]).exists()
-    eventually(lambda: not list((layout.private / "builds").iterdir()))
-    assert "has ended" in api.post(f"/dataset/{body['name']}/cancel").json()["message"]
+    yield {"name": name(), "site_id": database.name}
     server.drop_database(database.name)
+
+
+def ended(api: Api, body: Document) -> Document:
+    """The status of a build, once it has ended."""
+    url = f"/dataset/{body['name']}/status"
+    told: Document = eventually(lambda: api.json(url), lambda s: s["status"] not in ("queued", "running"))
+    return told
+
+
+def test_a_cancelled_build_leaves_nothing(api: Api, long_build: Document, layout: Layout) -> None:
+    cancel = f"/dataset/{long_build['name']}/cancel"
+    assert built(api, long_build, wait="false").status_code == 202
+    assert "is being cancelled" in api.post(cancel).json()["message"]
+    told = ended(api, long_build)
+    assert (told["status"], told["code"]) == ("canceled", "build_cancelled")
+    assert not layout.dataset(long_build["name"]).exists()
+    eventually(lambda: not list((layout.private / "builds").iterdir()))
+    assert "has ended" in api.post(cancel).json()["message"]
+
+
+def test_a_build_whose_process_is_killed_is_told_as_interrupted_and_leaves_nothing(
+    stack: Stack, api: Api, long_build: Document, layout: Layout
+) -> None:
+    assert built(api, long_build, wait="false").status_code == 202
+    eventually(lambda: list((layout.private / "builds").iterdir()), what="the build's folder")
+    kill_processes(stack, DATASETS)
+    eventually(lambda: api.get("/datasets").ok and api.get(f"/dataset/{long_build['name']}/status").ok)
+    told = ended(api, long_build)
+    assert (told["status"], told["code"]) == ("failed", "build_interrupted")
+    assert not layout.dataset(long_build["name"]).exists()
+    eventually(lambda: not list((layout.private / "builds").iterdir()), what="the end of the build's folder")
+    assert built(api, long_build).status_code == 200
 
 
 @pytest.mark.usefixtures("busybox_image")

@@ -95,8 +95,9 @@ class Builds:
             for path in self._status_folder.glob("*.json"):
                 told = self._told(path)
                 if told is not None and told.get("status") not in ENDED:
-                    interrupted = "The build was interrupted: the process that ran it ended"
-                    self._keep(path.stem, {**told, "status": FAILED, "stage": FAILED, "error": interrupted})
+                    detail = "The build was interrupted: the process that ran it ended"
+                    interrupted = {"stage": FAILED, "error": detail, "code": "build_interrupted"}
+                    self._keep(path.stem, {**told, "status": FAILED, **interrupted})
         except OSError as error:
             logger.warning("The remains of earlier builds can't be cleared away: %s", error)
 
