@@ -23,8 +23,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def ledger(stack: Stack, api: Api, busybox_image: str) -> Iterator[Ledger]:
-    """The books of the jobs of one test, on the head's engine."""
-    with Ledger(api, stack.layout) as ledger:
+    """The books of the jobs of one test, all on the head, though the session may have a second host."""
+    with Ledger(api, stack.layout, target_host="local") as ledger:
         yield ledger
 
 

@@ -89,10 +89,20 @@ class Account:
 class Ledger:
     """Submits jobs and keeps the books of them. `engines` are the URLs of further engines than the default one."""
 
-    def __init__(self, api: Api, layout: Layout, engines: Sequence[str] = (), *, patience: float = PATIENCE) -> None:
-        """`patience` is how long, in seconds, an answer or an end may take."""
+    def __init__(
+        self,
+        api: Api,
+        layout: Layout,
+        engines: Sequence[str] = (),
+        *,
+        target_host: str | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
+        """`target_host` is that of jobs that name none; `patience` is how long, in seconds, an answer or an end may
+        take."""
         self.api = api
         self.patience = patience
+        self._target = {} if target_host is None else {"target_host": target_host}
         self._layout = layout
         self.entries: dict[str, Entry] = {}
         cluster_id = identity.read(layout)
@@ -114,7 +124,7 @@ class Ledger:
 
     def submit(self, kind: Kind, *, followers: int = 0, **fields: Any) -> str:
         """Submit a job until it is acknowledged, as a client does: the same request again after any failure."""
-        body = request(kind.script, **{**kind.fields, **fields}, idempotency_key=str(uuid.uuid4()))
+        body = request(kind.script, **{**self._target, **kind.fields, **fields}, idempotency_key=str(uuid.uuid4()))
 
         def post() -> requests.Response:
             return self.api.post("/run-simulation", json=body)

@@ -103,6 +103,7 @@ def test_an_upgrade_and_a_downgrade_replace_supervisor_and_host_agents_and_jobs_
     assert wait_for(api, late)["exit_code"] == 3
 
 
+@pytest.mark.long
 def test_a_driver_ends_with_its_node_though_another_cluster_takes_its_place(stack: Stack, versions: Versions) -> None:
     versions.deploy(default_stop_grace_s=3.5)
     (driver,) = eventually(lambda: drivers(stack), lambda running: len(running) == 1, what="one driver")
