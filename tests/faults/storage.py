@@ -62,7 +62,7 @@ def full(folder: Path) -> Iterator[None]:
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
     """Have a folder read-only for who comes to it now; what is open there stays writable."""
-    spare = folder.with_name(f".{folder.name}.spare")
+    spare = folder.with_name(f".{folder.name}.read-only")
     spare.mkdir()
     try:
         # A mount on which a file is open for writing can't be made read-only, so another one takes its place.
