@@ -144,9 +144,10 @@ class JobsClient:
         """
         return await self._changed("submit", names.new_job_id(), request.to_dict())
 
-    async def stop(self, job_id: str) -> JobRecord:
-        """Ask for a job's end. Raises NotFound, Unavailable."""
-        return await self._changed("stop", job_id)
+    async def stop(self, job_id: str) -> tuple[JobRecord, str | None]:
+        """Ask for a job's end: its record, and why that is not on the disk yet, if so. Raises NotFound, Unavailable."""
+        answer = await self._call("stop", job_id)
+        return self._keep(answer), answer.get("unwritten")
 
     async def requeue(self, job_id: str, submitted_by: str | None = None) -> JobRecord:
         """A new job from an ended one's snapshot. Raises NotFound, Conflict, Unavailable."""

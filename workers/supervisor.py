@@ -252,25 +252,27 @@ class JobSupervisor:
 
     @answered
     async def stop(self, job_id: str) -> dict[str, Any]:
-        """Ask for a job's end; its record. Asking again changes nothing."""
-        record = await self._stop(job_id)
+        """Ask for a job's end; its record, and why that is not on the disk yet (`unwritten`). Again changes nothing."""
+        record, unwritten = await self._stop(job_id)
         await self._readers.have(self._book.feed.number_of(job_id))
-        return self._book.told(record)
+        return {**self._book.told(record), "unwritten": unwritten}
 
-    async def _stop(self, job_id: str) -> JobRecord:
+    async def _stop(self, job_id: str) -> tuple[JobRecord, str | None]:
         before = self._book.get(job_id)
         after = self._book.apply(job_id, {"event": "stop", "at": now()})
         if after.state is State.CANCELED:
             self._driver.withdraw(job_id)
         elif after.state is State.STOP_REQUESTED:
             self._stopper.ensure(job_id)
-        if after is not before:
+        unwritten = None
+        if after is not before or self._book.journal.unwritten(job_id):
             try:
                 await self._book.flush(job_id)
             except OpevaError as error:
                 # A stop must work on a full disk: it is acted on from memory, and written when there is room.
                 logger.warning("The stop of job %s is not on the disk yet: %s", job_id, error.detail)
-        return self._book.find(job_id) or after
+                unwritten = error.detail
+        return self._book.find(job_id) or after, unwritten
 
     @answered
     async def requeue(self, job_id: str, new_id: str, submitted_by: str | None) -> dict[str, Any]:

@@ -65,11 +65,13 @@ async def job_status(job_id: str, here: Here) -> JSONAnswer:
 @router.post("/stop/{job_id:name}", response_model=Stopped, responses=problems(400, 404, 503))
 async def stop_job(job_id: str, here: Here) -> JSONAnswer:
     """Ask for a job's end: TERM, its grace period, KILL. Asking again changes nothing."""
-    record = await to_the_end(here.jobs.stop(names.job_id(job_id)))
+    record, unwritten = await to_the_end(here.jobs.stop(names.job_id(job_id)))
     if record.state is State.STOP_REQUESTED:
         message = f"Job {record.job_id} is being stopped"
     else:
         message = f"Job {record.job_id} has ended: {record.state}"
+    if unwritten is not None:
+        message += f"; ask again should the supervisor restart before this is on the disk: {unwritten}"
     return JSONAnswer({"message": message, "job_id": record.job_id, "status": record.state})
 
 

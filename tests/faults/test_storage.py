@@ -35,11 +35,14 @@ def test_with_the_storage_of_the_records_full_nothing_is_accepted_and_all_else_g
         ledger.stop(stopped)
         wait_for(api, stopped, "stopped")
         assert api.get(f"/logs/{stopped}").content.endswith(b"300\n")
+        # What was not written yet is said, as it would be forgotten with the supervisor.
+        assert f"{stopped}/record.json" in api.post(f"/stop/{stopped}").json()["message"]
         filler.unlink()
         ledger.submit(kinds.QUICK)
         account = ledger.settle()
     assert account.problems == []
     eventually(stack.layout.record(stopped).read_text, lambda text: '"stopped"' in text)
+    assert api.post(f"/stop/{stopped}").json()["message"] == f"Job {stopped} has ended: stopped"
 
 
 def test_with_the_storage_of_the_records_read_only_nothing_is_accepted_and_all_else_goes_on(

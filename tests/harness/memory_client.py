@@ -96,9 +96,11 @@ class MemoryJobs:
             target_host=request.target_host,
         )
 
-    async def stop(self, job_id: str) -> JobRecord:
+    async def stop(self, job_id: str) -> tuple[JobRecord, str | None]:
         record = await self.get(job_id)
-        return record if record.terminal else self.change(job_id, state=State.CANCELED, finished_at=now())
+        if not record.terminal:
+            record = self.change(job_id, state=State.CANCELED, finished_at=now())
+        return record, None
 
     async def requeue(self, job_id: str, submitted_by: str | None = None) -> JobRecord:
         record = await self.get(job_id)
