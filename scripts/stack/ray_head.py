@@ -92,14 +92,14 @@ class RayHead:
         shutil.rmtree(self.plan.ray_folder, ignore_errors=True)
 
     def nodes(self) -> list[dict[str, Any]]:
-        """The nodes that Ray knows: `address`, `alive`. Empty while the dashboard does not answer."""
+        """The nodes that Ray knows: `id`, `address`, `alive`. Empty while the dashboard does not answer."""
         try:
             answer = requests.get(f"{self.dashboard}/nodes?view=summary", headers=authorization(), timeout=30)
             answer.raise_for_status()
         except requests.RequestException:
             return []
-        rows = (row["raylet"] for row in answer.json()["data"]["summary"])
-        return [{"address": row["nodeManagerAddress"], "alive": row["state"] == "ALIVE"} for row in rows]
+        rows = [row["raylet"] for row in answer.json()["data"]["summary"]]
+        return [{"id": r["nodeId"], "address": r["nodeManagerAddress"], "alive": r["state"] == "ALIVE"} for r in rows]
 
     def _dashboard_answers(self) -> bool:
         try:

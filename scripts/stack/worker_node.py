@@ -195,7 +195,8 @@ class WorkerNode:
 
     def _environment(self) -> dict[str, str]:
         """As on a machine that has nothing of ours: no settings, no path to the code."""
-        theirs = {k: v for k, v in os.environ.items() if not k.startswith(("OPEVA_", "RAY_SERVE_", "PYTHONPATH"))}
+        ours = ("OPEVA_", "RAY_SERVE_", "RAY_REDIS_", "RAY_gcs_", "PYTHONPATH")
+        theirs = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         return {
             **authentication(theirs),
             **theirs,

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.long
 
 SOCKET = ["-v", "/var/run/docker.sock:/var/run/docker.sock"]
 COMMANDS = json.dumps({BUSYBOX.split(":", maxsplit=1)[0]: jobs.BUSYBOX_COMMAND})
+TABLES = ["-e", "RAY_gcs_storage=rocksdb", "-e", "RAY_gcs_storage_path=/var/lib/opeva/run/tables"]
 OPTIONS = ["-e", f"OPEVA_IMAGE_COMMANDS={COMMANDS}", "-e", "OPEVA_STOP_RETRY_S=1", "-e", "OPEVA_NUM_CPUS=2"]
 
 
@@ -97,8 +98,7 @@ def test_a_simulation_runs_beside_the_head(head: Head) -> None:
     assert "District" in json.loads((head.layout.results(job) / "result.json").read_text())
 
 
-@pytest.mark.long
-def test_jobs_go_on_while_the_head_is_killed_and_are_found_again(head: Head) -> None:
+def _goes_on_when_killed(head: Head) -> None:
     with head.api() as api:
         job = jobs.submit(api, "n=0; while [ $n -lt 1200 ]; do n=$((n+1)); echo line $n; sleep 0.1; done")
         jobs.wait_for(api, job, "running")
@@ -110,7 +110,15 @@ def test_jobs_go_on_while_the_head_is_killed_and_are_found_again(head: Head) -> 
         assert api.get(f"/logs/{job}").text.splitlines() == [f"line {number}" for number in range(1, 1201)]
 
 
-@pytest.mark.long
+def test_jobs_go_on_while_the_head_is_killed_and_are_found_again(head: Head) -> None:
+    _goes_on_when_killed(head)
+
+
+def test_the_same_with_a_head_that_keeps_rays_tables(built: str, busybox_image: str, tmp_path: Path) -> None:
+    with running_head(tmp_path / "shared", f"opeva-test-{uuid.uuid4().hex[:8]}", *OPTIONS, *TABLES) as head:
+        _goes_on_when_killed(head)
+
+
 def test_a_head_without_dockers_socket_is_listed_as_a_host_that_runs_no_jobs(built: str, tmp_path: Path) -> None:
     with running_head(tmp_path / "shared", f"opeva-test-{uuid.uuid4().hex[:8]}", socket=False) as head:
         with head.api() as api:
