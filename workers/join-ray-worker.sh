@@ -138,8 +138,26 @@ speak() { # token or disabled
   export RAY_AUTH_TOKEN_PATH=$TOKEN_FILE
 }
 
-# Asks this Python and the head, in lines: 'own VERSION OF RAY, OF PYTHON, ADDRESS TOWARDS THE HEAD', 'head' with its
-# versions, and 'node ADDRESS NAME' for each live node. With words to wait for, asks until a node has them, for 10 s.
+# This machine's address: the one that was given, else that of its way to the head, which a reboot may change.
+own_address() {
+  [ -z "$NODE_IP" ] || { echo "$NODE_IP" && return; }
+  "$PYTHON" - "$ADDRESS" <<'END'
+import socket
+import sys
+
+host, _, port = sys.argv[1].rpartition(":")
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    try:
+        # Nothing is sent: connecting a datagram socket only chooses the way.
+        probe.connect((host, int(port)))
+    except OSError as error:
+        sys.exit(f"join-ray-worker: there is no way to the head at {sys.argv[1]}: {error.strerror or error}")
+    print(probe.getsockname()[0])
+END
+}
+
+# Asks this Python and the head, in lines: 'own VERSION OF RAY, OF PYTHON', 'head' with its versions, and 'node ADDRESS
+# NAME' for each live node. With words to wait for, asks until a node has them, for 10 s.
 ask() { # [ADDRESS NAME]
   timeout 60 "$PYTHON" - "$ADDRESS" "$@" 2>/dev/null <<'END'
 import platform
@@ -159,12 +177,11 @@ head, wanted = sys.argv[1], sys.argv[2:]
 host, _, port = head.rpartition(":")
 try:
     # Ray itself would try a port that nobody answers for a long time.
-    with socket.create_connection((host, int(port)), 10) as probe:
-        address = probe.getsockname()[0]
+    socket.create_connection((host, int(port)), 10).close()
 except OSError:
     print("silent")
     sys.exit()
-print("own", ray.__version__, platform.python_version(), address)
+print("own", ray.__version__, platform.python_version())
 
 
 def nodes():
@@ -193,7 +210,7 @@ END
 }
 
 check_head() {
-  local answer ray python head_ray head_python address taken
+  local answer ray python head_ray head_python taken
   speak disabled
   answer=$(ask) || true
   if [[ $answer == *unauthenticated ]]; then
@@ -202,7 +219,7 @@ check_head() {
   fi
   [ -n "$answer" ] ||
     fail "$PYTHON lacks ray or docker: $PYTHON -m pip install 'ray[default]' docker, in the head's version of Ray."
-  read -r ray python address <<<"$(sed -n 's/^own //p' <<<"$answer")"
+  read -r ray python <<<"$(sed -n 's/^own //p' <<<"$answer")"
   case $answer in
     *unauthenticated) fail "the head at $ADDRESS refuses the token of $TOKEN_FILE: bring the head's, see --token-file." ;;
     *silent) fail "the head at $ADDRESS does not answer: is Ray up there, and its port open to this machine?" ;;
@@ -212,7 +229,6 @@ check_head() {
     fail "Ray is $ray here and $head_ray on the head: $PYTHON -m pip install 'ray[default]==$head_ray' docker."
   [ "${python%.*}" = "${head_python%.*}" ] ||
     fail "Python is $python here and $head_python on the head: install Python ${head_python%.*} and name it with --python."
-  NODE_IP=${NODE_IP:-$address}
   taken=$(sed -n "s/^node \([^ ]*\) $NAME\$/\1/p" <<<"$answer")
   [ -z "$taken" ] || fail "the head has a host $NAME already, at $taken: choose another --name."
 }
@@ -332,13 +348,13 @@ run() {
   # version; a busy machine takes its time to start; a node that ends waits for replicas of Serve, which none has here.
   export RAY_memory_monitor_refresh_ms=0 RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL=minor RAY_raylet_start_wait_time_s=120 \
     RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0
-  options=(--address "$ADDRESS" --node-ip-address "$NODE_IP" --temp-dir "$(temp_dir)/ray" --disable-usage-stats --block)
+  options=(--address "$ADDRESS" --temp-dir "$(temp_dir)/ray" --disable-usage-stats --block)
   [ -z "$CPUS" ] || options+=(--num-cpus "$CPUS")
   [ -z "$GPUS" ] || options+=(--num-gpus "$GPUS")
   [ ${#RAY_OPTIONS[@]} = 0 ] || options+=("${RAY_OPTIONS[@]}")
   while [ -z "$ending" ]; do
     end_node
-    "$RAY" start "${options[@]}" --resources "$(resources)" &
+    "$RAY" start "${options[@]}" --node-ip-address "$(own_address)" --resources "$(resources)" &
     node=$!
     wait "$node" || true
     # A signal interrupts the first wait; Ray then takes a moment to end.
@@ -368,6 +384,8 @@ RequiresMountsFor=$ROOT
 [Service]
 ExecStart=/bin/bash $STATE/join-ray-worker.sh --run --state-dir $STATE
 Restart=always
+# Ray keeps many connections and files open; the usual soft limit is 1024.
+LimitNOFILE=65536
 RestartSec=$AGAIN_S
 TimeoutStopSec=$((LEAVE_DEADLINE_S + 20))
 # Only the script itself is signalled: it ends Ray in good order. Containers are not its children.
@@ -391,7 +409,7 @@ last_words() {
 
 wait_until_listed() {
   local deadline=$((SECONDS + JOIN_DEADLINE_S)) address
-  address=$(sed -n 's/^NODE_IP=//p' "$STATE/settings")
+  address=$(own_address)
   speak "$(sed -n 's/^RAY_AUTH_MODE=//p' "$STATE/settings")"
   until ask "$address" "$NAME" | grep -qxF "node $address $NAME"; do
     joined || fail "Ray did not start: $(last_words)"
@@ -440,7 +458,7 @@ join() {
     sleep 1
   fi
   wait_until_listed
-  say "this machine is joined to $ADDRESS as $NAME ($NODE_IP)"
+  say "this machine is joined to $ADDRESS as $NAME ($(own_address))"
 }
 
 leave() {
