@@ -1,5 +1,6 @@
 """The service that the join script makes where systemd runs: a machine that is switched off is a worker again later."""
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -36,11 +37,21 @@ def test_the_service_is_a_worker_that_runs_jobs(api: Api, lab4: BootedHost) -> N
     assert (again.returncode, "already" in again.stdout) == (0, True), again.stderr
 
 
-def test_a_machine_that_was_switched_off_joins_when_it_is_on_again(api: Api, lab4: BootedHost) -> None:
+def test_a_machine_that_was_switched_off_joins_when_it_is_on_again_at_another_address(
+    api: Api, lab4: BootedHost, busybox_image: str
+) -> None:
+    before = lab4.seen(api)["host"]
     lab4.switch_off()
-    eventually(lambda: lab4.seen(api)["online"], lambda online: not online, what="the host's absence")
-    lab4.switch_on()
+    # Who comes first has the address that is free now.
+    holder = ["docker", "run", "-d", "--rm", busybox_image, "sleep", "300"]
+    taken = subprocess.run(holder, check=True, timeout=60, capture_output=True, text=True).stdout.strip()
+    try:
+        eventually(lambda: lab4.seen(api)["online"], lambda online: not online, what="the host's absence")
+        lab4.switch_on()
+    finally:
+        subprocess.run(["docker", "rm", "-f", taken], check=True, timeout=60, capture_output=True)
     lab4.wait_until_ready(api)
+    assert lab4.seen(api)["host"] != before
     assert jobs.run(api, "echo again", target_host="lab-4")[1]["status"] == "finished"
 
 
