@@ -25,6 +25,23 @@ find_base() {
   return 1
 }
 
+# Makes an image of a minimal Debian 12 with some packages; as root.
+make_debian() { # image packages
+  local folder
+  scripts/apt.sh debootstrap
+  say "making the image $1 with debootstrap (a minute or two)"
+  mkdir -p "$RUN"
+  folder=$(mktemp -d "$RUN/debian.XXXXXX")
+  # shellcheck disable=SC2064 # the folder of now
+  trap "rm -rf --one-file-system '$folder'" EXIT
+  PATH=$PATH:/usr/sbin:/sbin debootstrap --variant=minbase --include="$2" bookworm "$folder" \
+    >"$RUN/debootstrap.log" 2>&1 ||
+    fail "debootstrap failed: $(tail -n 1 "$RUN/debootstrap.log") (see $RUN/debootstrap.log)"
+  rm -rf "$folder"/var/cache/apt/archives/*.deb "$folder"/var/lib/apt/lists/*
+  tar -C "$folder" -c . | docker import - "$1" >/dev/null
+  rm -rf --one-file-system "$folder"
+}
+
 # Waits for the engine and for others that build the same, and ends the script if the image is there already.
 # Sets INPUTS; the arguments are the image, and what `find` is given to list the files that it is made of.
 unless_built() {

@@ -1,6 +1,5 @@
 """A machine whose first process is systemd, which the join script makes a service for."""
 
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,16 +101,8 @@ def machine_image() -> str:
     try:
         client.images.get(IMAGE)
     except ImageNotFound:
-        subprocess.run([PROJECT / "scripts" / "apt.sh", "debootstrap"], check=True, timeout=900)
-        make = (
-            "folder=$(mktemp -d) && trap 'rm -rf --one-file-system \"$folder\"' EXIT"
-            f' && debootstrap --variant=minbase --include={_PACKAGES} bookworm "$folder" >&2'
-            f' && tar -C "$folder" -c . | docker import - {IMAGE}'
-        )
-        path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-        subprocess.run(
-            ["bash", "-o", "pipefail", "-c", make], check=True, timeout=900, env={**os.environ, "PATH": path}
-        )
+        make = f"set -eu; NAME={__name__}; . scripts/image-steps.sh; make_debian {IMAGE} {_PACKAGES}"
+        subprocess.run(["bash", "-o", "pipefail", "-c", make], check=True, timeout=900, cwd=PROJECT)
     finally:
         client.close()
     return IMAGE

@@ -19,7 +19,7 @@ def lab4(running: SessionStack) -> Iterator[BootedHost]:
     """A machine with systemd that has joined."""
     prepare_machine()
     with (
-        BootedHost(running.stack, running.number + 3, "lab-4", num_cpus=1, owner=owner()) as host,
+        BootedHost(running.stack, running.number + 1, "lab-4", num_cpus=1, owner=owner()) as host,
         Api(running.stack.api_url) as api,
     ):
         bring_busybox(host)
