@@ -384,10 +384,10 @@ RequiresMountsFor=$ROOT
 [Service]
 ExecStart=/bin/bash $STATE/join-ray-worker.sh --run --state-dir $STATE
 Restart=always
-# Ray keeps many connections and files open; the usual soft limit is 1024.
-LimitNOFILE=65536
 RestartSec=$AGAIN_S
 TimeoutStopSec=$((LEAVE_DEADLINE_S + 20))
+# Ray keeps many connections and files open; the usual soft limit is 1024.
+LimitNOFILE=65536
 # Only the script itself is signalled: it ends Ray in good order. Containers are not its children.
 KillMode=mixed
 

@@ -252,7 +252,10 @@ class JobSupervisor:
 
     @answered
     async def stop(self, job_id: str) -> dict[str, Any]:
-        """Ask for a job's end; its record, and why that is not on the disk yet (`unwritten`). Again changes nothing."""
+        """Ask for a job's end; its record. Asking again changes nothing.
+
+        `unwritten` in it is why that is not on the disk yet, or None.
+        """
         record, unwritten = await self._stop(job_id)
         await self._readers.have(self._book.feed.number_of(job_id))
         return {**self._book.told(record), "unwritten": unwritten}

@@ -194,12 +194,18 @@ def authentication(environment: Mapping[str, str]) -> dict[str, str]:
     return {}
 
 
+def ray_token() -> str:
+    """Ray's token, empty if there is none."""
+    token = os.environ.get("RAY_AUTH_TOKEN")
+    if token:
+        return token
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    return path.read_text().strip() if path.is_file() else ""
+
+
 def authorization() -> dict[str, str]:
     """The header that Ray's dashboard wants when token authentication is on."""
-    token = os.environ.get("RAY_AUTH_TOKEN")
-    if not token:
-        path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
-        token = path.read_text().strip() if path.is_file() else ""
+    token = ray_token()
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 

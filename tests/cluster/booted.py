@@ -8,8 +8,9 @@ from typing import Final
 import docker
 from docker.errors import ImageNotFound
 
-from scripts.stack.plan import PROJECT
+from scripts.stack.plan import PROJECT, ray_token
 from tests.cluster.joining import SCRIPT, JoiningHost
+from tests.harness.api import eventually
 
 IMAGE: Final = "opeva-test-systemd:1"
 _PACKAGES: Final = "python3,systemd-sysv,iproute2,procps"
@@ -66,9 +67,8 @@ class BootedHost(JoiningHost):
 
     def script(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
         variables = {"DOCKER_HOST": self.docker_url, **environment}
-        token = Path.home() / ".ray" / "auth_token"
-        if token.exists():
-            variables["RAY_AUTH_TOKEN"] = token.read_text().strip()
+        if token := ray_token():
+            variables["RAY_AUTH_TOKEN"] = token
         return subprocess.run(
             [
                 *("docker", "exec", *(word for name, value in variables.items() for word in ("-e", f"{name}={value}"))),
@@ -77,19 +77,25 @@ class BootedHost(JoiningHost):
             capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
 
+    def join(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run the script, as a machine joins that shall be a worker after each boot."""
+        return super().join("--systemd", *options, **environment)
+
     def start_ray(self) -> None:
-        """Boot and join as a service. Raises RuntimeError with what the script says."""
+        """Boot and join. Raises RuntimeError with what the script says."""
         self.boot()
-        done = self.join("--systemd")
-        if done.returncode != 0:
-            raise RuntimeError(f"{self.name} could not join: {done.stdout}{done.stderr}")
+        super().start_ray()
 
     def stop_ray(self) -> None:
         """Remove the machine; the containers of jobs are its engine's."""
         subprocess.run(["docker", "rm", "-f", self.machine], check=False, timeout=120, capture_output=True)
 
     def _wait_until_booted(self) -> None:
-        self.inside("systemctl", "is-system-running", "--wait", check=False)
+        eventually(
+            lambda: self.inside("systemctl", "is-system-running", check=False),
+            lambda state: state in ("running", "degraded"),
+            what=f"the boot of {self.machine}",
+        )
 
     def _last_commands(self) -> list[str]:
         return [f"docker rm -f {self.machine}", *super()._last_commands()]

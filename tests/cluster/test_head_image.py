@@ -114,7 +114,9 @@ def test_jobs_go_on_while_the_head_is_killed_and_are_found_again(head: Head) -> 
     _goes_on_when_killed(head)
 
 
-def test_the_same_with_a_head_that_keeps_rays_tables(built: str, busybox_image: str, tmp_path: Path) -> None:
+def test_jobs_go_on_while_a_head_that_keeps_rays_tables_is_killed(
+    built: str, busybox_image: str, tmp_path: Path
+) -> None:
     with running_head(tmp_path / "shared", f"opeva-test-{uuid.uuid4().hex[:8]}", *OPTIONS, *TABLES) as head:
         _goes_on_when_killed(head)
 

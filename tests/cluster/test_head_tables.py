@@ -1,7 +1,6 @@
 """Ray's tables kept in a Redis or in a folder: a head that is killed comes back as what it was for the cluster."""
 
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from scripts.stack.processes import Kept, start_until
 from scripts.stack.worker_node import WorkerNode
 from tests.faults import kinds
 from tests.faults.ledger import Ledger
-from tests.harness.api import Api, eventually
+from tests.harness.api import Api, eventually, listens
 from tests.harness.jobs import status
 from tests.harness.session import SessionStack
 
@@ -30,7 +29,10 @@ def redis(tmp_path: Path) -> Iterator[dict[str, str]]:
         kept = Kept("redis", tmp_path / "redis", f"{tmp_path.name}-redis")
         command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--appendonly", "yes"]
         start_until(
-            kept, lambda: kept.start(command, dict(os.environ), owner=os.getpid()), lambda: _listens(port), 60.0
+            kept,
+            lambda: kept.start(command, dict(os.environ), owner=os.getpid()),
+            lambda: listens("127.0.0.1", port),
+            60.0,
         )
         yield {"RAY_REDIS_ADDRESS": f"127.0.0.1:{port}"}
         kept.stop()
@@ -40,11 +42,6 @@ def redis(tmp_path: Path) -> Iterator[dict[str, str]]:
 def rocksdb(tmp_path: Path) -> dict[str, str]:
     """What tells a head to keep its tables in a folder, which is empty."""
     return {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(tmp_path / "tables")}
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize("kept_in", ["redis", "rocksdb"])

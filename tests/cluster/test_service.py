@@ -33,7 +33,7 @@ def test_the_service_is_a_worker_that_runs_jobs(api: Api, lab4: BootedHost) -> N
     job, ended = jobs.run(api, "echo here", target_host="lab-4")
     assert (ended["status"], ended["host"]) == ("finished", "lab-4")
     assert api.get(f"/logs/{job}").text == "here\n"
-    again = lab4.join("--systemd")
+    again = lab4.join()
     assert (again.returncode, "already" in again.stdout) == (0, True), again.stderr
 
 

@@ -110,7 +110,6 @@ class Ledger:
         self._cluster_id = cluster_id
         self._engines = [None, *engines]
         self._events = [ContainerEvents(cluster_id, url) for url in self._engines]
-        self._settled = False
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
@@ -122,11 +121,10 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self._exit.close()
-        if not self._settled:
+        for entry in self._endless():
             # A test failed on its way: its jobs would hold the hosts' room from all tests after it.
-            for job in self.entries:
-                with suppress(requests.RequestException):
-                    self.api.post(f"/stop/{job}")
+            with suppress(requests.RequestException):
+                self.api.post(f"/stop/{entry.job}")
 
     def submit(self, kind: Kind, *, followers: int = 0, **fields: Any) -> str:
         """Submit a job until it is acknowledged, as a client does: the same request again after any failure."""
@@ -161,6 +159,10 @@ class Ledger:
         )
         assert answer.status_code == 200, answer.text
 
+    def _endless(self) -> list[Entry]:
+        """The jobs that run on, since nobody has asked for their end."""
+        return [entry for entry in self.entries.values() if entry.kind.endless and not entry.stopped]
+
     def killed(self, *jobs: str) -> None:
         """Say that the engine of these jobs dies, and their containers with it."""
         for job in jobs:
@@ -168,11 +170,9 @@ class Ledger:
 
     def settle(self) -> Account:
         """Let every job end, and compare all there is with what must be. Problems are in the account, not raised."""
-        self._settled = True
         account = Account()
-        for entry in self.entries.values():
-            if entry.kind.endless and not entry.stopped:
-                self.stop(entry.job)
+        for entry in self._endless():
+            self.stop(entry.job)
         for entry in self.entries.values():
             before = len(account.problems)
             try:

@@ -1,5 +1,6 @@
 """A client of the API for tests, and waits with deadlines."""
 
+import socket
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -31,6 +32,13 @@ class Api(requests.Session):
         answer = self.get(path, params=parameters)
         assert answer.status_code == 200, f"GET {path}: {answer.status_code} {answer.text}"
         return answer.json()
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(10)
+        return probe.connect_ex((host, port)) == 0
 
 
 def eventually(

@@ -14,7 +14,7 @@ from scripts.stack import EmbeddedMongo, Plan, Ports, Stack, StackError
 from scripts.stack.plan import PROJECT
 from scripts.stack.ports import reserved_base
 from scripts.stack.processes import strays
-from tests.harness.api import Api
+from tests.harness.api import Api, listens
 
 
 def run_stack(command: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -27,12 +27,6 @@ def run_stack(command: str, **variables: str) -> subprocess.CompletedProcess[str
         text=True,
         timeout=300,
     )
-
-
-def refuses(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(10)
-        return probe.connect_ex((host, port)) != 0
 
 
 def test_everything_that_up_promises_is_well(api: Api, stack: Stack) -> None:
@@ -52,13 +46,13 @@ def test_up_with_everything_up_touches_nothing(stack: Stack) -> None:
 
 
 def test_the_dashboard_which_lets_anybody_run_code_is_for_this_machine_only(stack: Stack) -> None:
-    assert not refuses("127.0.0.1", stack.plan.ports.dashboard)
-    assert refuses(stack.plan.node_ip, stack.plan.ports.dashboard)
+    assert listens("127.0.0.1", stack.plan.ports.dashboard)
+    assert not listens(stack.plan.node_ip, stack.plan.ports.dashboard)
 
 
 def test_no_server_of_ray_client_listens(stack: Stack) -> None:
     assert not stack.pids("ray.util.client.server")
-    assert refuses(stack.plan.node_ip, stack.plan.ports.client)
+    assert not listens(stack.plan.node_ip, stack.plan.ports.client)
 
 
 def test_up_names_the_port_that_is_in_use_and_starts_nothing(tmp_path: Path) -> None:
