@@ -78,7 +78,9 @@ def test_a_container_sees_the_root_to_read_its_own_folder_to_write_and_nothing_o
 
 
 def test_an_opened_root_is_writable_except_for_what_is_ours(installation: Installation) -> None:
-    spec = installation.spec("touch /data/new && echo wrote; touch /data/.opeva/new || true; ls -A /data/.opeva")
+    # One stream: Docker does not keep the order between two.
+    script = "exec 2>&1; touch /data/new && echo wrote; touch /data/.opeva/new || true; ls -A /data/.opeva"
+    spec = installation.spec(script)
     spec["open_root"] = True
     installation.run(spec)
     assert installation.log(spec).splitlines()[0] == b"wrote"
