@@ -32,18 +32,18 @@ from typing import Any, Final
 import pymongo
 import ray
 
-from workers import names
-from workers.datasets import pipeline
-from workers.datasets.documents import Reading
-from workers.datasets.grid import MINUTE_MS, TimeWindow
-from workers.datasets.mongo import PROJECTION
-from workers.datasets.options import DatasetOptions
-from workers.datasets.request import DatasetRequest, parse_request
-from workers.datasets.site_schema import SiteSchema, select_buildings
-from workers.datasets.store import DatasetStore
-from workers.datasets.users import CarNames
-from workers.datasets.windows import read_window
-from workers.layout import Layout
+from workers.common import names
+from workers.common.layout import Layout
+from workers.datasets.asked.request import DatasetRequest, parse_request
+from workers.datasets.asked.site_schema import SiteSchema, select_buildings
+from workers.datasets.builds import pipeline
+from workers.datasets.builds.options import DatasetOptions
+from workers.datasets.kept.store import DatasetStore
+from workers.datasets.measures.grid import MINUTE_MS, TimeWindow
+from workers.datasets.reading.documents import Reading
+from workers.datasets.reading.mongo import PROJECTION
+from workers.datasets.reading.users import CarNames
+from workers.datasets.steps.windows import read_window
 from workers.sites.client import MongoConnection
 from workers.sites.database import Sites
 from workers.sites.options import SitesOptions

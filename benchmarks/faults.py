@@ -16,14 +16,14 @@ from pathlib import Path
 import docker
 import requests
 
+from scripts.harness.api import Api, eventually
+from scripts.harness.images import busybox_image
+from scripts.harness.jobs import SLEEP, stop_all, submit, wait_for
+from scripts.harness.session import SessionStack
 from scripts.stack import Stack
 from scripts.stack.keeper import send
 from tests.faults.faults import RUNNER, SUPERVISOR
-from tests.harness.api import Api, eventually
-from tests.harness.images import busybox_image
-from tests.harness.jobs import SLEEP, stop_all, submit, wait_for
-from tests.harness.session import SessionStack
-from workers import names
+from workers.common import names
 
 JOBS = 20
 DEADLINE_S = 900.0

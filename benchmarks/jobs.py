@@ -21,15 +21,15 @@ from typing import Any
 
 import requests
 
+from scripts.harness.images import BUSYBOX, busybox_image
+from scripts.harness.jobs import BUSYBOX_COMMAND, ENDED
 from scripts.stack import Plan, Ports, Stack
 from scripts.stack.ports import reserved_base
-from tests.harness.images import BUSYBOX, busybox_image
-from tests.harness.jobs import BUSYBOX_COMMAND, ENDED
-from workers.clock import Deadline
-from workers.layout import Layout
-from workers.names import new_job_id
-from workers.record_files import write_record
-from workers.records import JobRecord, State
+from workers.common.clock import Deadline
+from workers.common.layout import Layout
+from workers.common.names import new_job_id
+from workers.jobs.record_files import write_record
+from workers.jobs.records import JobRecord, State
 
 ROUNDS = 15
 BATCH = 20

@@ -13,8 +13,8 @@ from typing import Final
 
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from tests.harness.images import BUSYBOX
-from workers.clock import Deadline
+from scripts.harness.images import BUSYBOX
+from workers.common.clock import Deadline
 
 _COMMANDS: Final = {
     "shell": f"docker run --rm {BUSYBOX} sleep 1",

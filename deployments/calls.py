@@ -5,7 +5,7 @@ from typing import Any
 
 from ray.exceptions import RayError
 
-from workers.errors import OpevaError, Unavailable
+from workers.common.errors import OpevaError, Unavailable
 
 
 async def call(handle: Any, method: str, *args: Any, limit_s: float, deployment: str, what: str) -> Any:

@@ -15,11 +15,11 @@ from ray import serve
 from ray.exceptions import RayError
 from ray.serve import Application
 
-from workers import names
-from workers.datasets import pipeline
-from workers.datasets.builds import Builds, outcome_of
-from workers.datasets.options import DatasetOptions
-from workers.errors import NotFound
+from workers.common import names
+from workers.common.errors import NotFound
+from workers.datasets.builds import pipeline
+from workers.datasets.builds.options import DatasetOptions
+from workers.datasets.builds.registry import Builds, outcome_of
 
 logger = logging.getLogger(__name__)
 

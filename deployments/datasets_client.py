@@ -3,9 +3,9 @@
 from typing import Any, Final
 
 from deployments.calls import call
-from workers.clock import Deadline
-from workers.datasets.options import DatasetOptions
-from workers.errors import Unavailable
+from workers.common.clock import Deadline
+from workers.common.errors import Unavailable
+from workers.datasets.builds.options import DatasetOptions
 
 #: Beside MongoDB's own timeouts: the way to the replica and back, on a machine that is busy.
 _MARGIN_S: Final = 10.0

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, TypedDict
 
-from workers.errors import Unavailable
+from workers.common.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from ray import serve
 from ray.serve import Application
 
 from deployments.pipe import PipeServer, Ticket
-from workers import names
+from workers.common import names
 from workers.sites.client import MongoConnection
 from workers.sites.database import Sites
 from workers.sites.history import HistoryQuery, history

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from deployments.calls import call
 from deployments.pipe import PipeReader, ticket_of
-from workers.errors import OpevaError
+from workers.common.errors import OpevaError
 from workers.sites.history import HistoryQuery
 from workers.sites.options import SitesOptions
 from workers.sites.streams import RealTimeQuery

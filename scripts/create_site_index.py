@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Final
 
-from workers.errors import OpevaError
+from workers.common.errors import OpevaError
 from workers.sites import indexes
 from workers.sites.client import MongoConnection
 from workers.sites.database import Sites

@@ -18,7 +18,7 @@ import yaml
 from scripts.demo_dataset import DEFAULT_NAME, make_demo_dataset
 from scripts.stack import Plan, Stack
 from scripts.stack.plan import PROJECT
-from workers.clock import Deadline
+from workers.common.clock import Deadline
 
 _CONFIG: Final = PROJECT / "configs" / "demo.yaml"
 #: The dataset that the example configs name.

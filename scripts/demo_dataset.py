@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from scripts.building_data import HOURS, BuildingYear, Series, citylearn_wheel, load_buildings
-from workers.layout import Layout
-from workers.names import dataset_name
+from workers.common.layout import Layout
+from workers.common.names import dataset_name
 
 DEFAULT_NAME: Final = "demo"
 DEFAULT_DAYS: Final = 184

@@ -16,7 +16,7 @@ from deployments.datasets_client import DatasetsClient
 from deployments.sites_client import SitesClient
 from serve_app import docs, errors
 from serve_app.auth import BearerAuth, TokenFile
-from serve_app.head import HeadAsGet
+from serve_app.head_requests import HeadAsGet
 from serve_app.http import JSONAnswer
 from serve_app.limits import BodyLimit
 from serve_app.routers import configs, health, hosts, job_files, jobs, logs
@@ -25,8 +25,8 @@ from serve_app.routers import sites as site_routes
 from serve_app.services import Services
 from serve_app.settings import Settings
 from serve_app.timing import ServerTiming
-from workers.client import JobsClient
-from workers.version import code_version
+from workers.common.version import code_version
+from workers.supervision.client import JobsClient
 
 _TITLE = "OPEVA"
 _ABOUT = (

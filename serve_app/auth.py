@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.errors import error_answer
-from workers.errors import Unavailable
+from workers.common.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 

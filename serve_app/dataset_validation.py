@@ -3,11 +3,11 @@
 from typing import Any, Final
 
 from serve_app.services import Services
-from workers import job_request
-from workers.clock import Deadline
-from workers.datasets.store import DatasetStore
-from workers.errors import OpevaError
-from workers.records import JobRecord, State
+from workers.common.clock import Deadline
+from workers.common.errors import OpevaError
+from workers.datasets.kept.store import DatasetStore
+from workers.jobs import request
+from workers.jobs.records import JobRecord, State
 
 #: How long one wait for news of jobs lasts.
 _NEWS_S: Final = 5.0
@@ -35,7 +35,7 @@ async def _outcome(services: Services, name: str) -> dict[str, Any]:
         },
     }
     try:
-        wanted = await services.on_storage(job_request.parse, body, services.configs, services.layout, services.options)
+        wanted = await services.on_storage(request.parse, body, services.configs, services.layout, services.options)
         record = await _ended(services, await services.jobs.submit(wanted))
     except OpevaError as error:
         return {"status": "unknown", "job_id": None, "image": None, "detail": error.detail}

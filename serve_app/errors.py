@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.http import JSONAnswer
-from workers.errors import (
+from workers.common.errors import (
     Conflict,
     InvalidInput,
     NotFound,

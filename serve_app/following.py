@@ -6,8 +6,8 @@ from typing import Final
 
 from serve_app.services import Jobs
 from serve_app.streams import HEARTBEAT, event, json_event
-from workers.log_files import Log, lines_with_offsets
-from workers.log_follow import FollowStatus, follow
+from workers.outputs.log_follow import FollowStatus, follow
+from workers.outputs.logs import Log, lines_with_offsets
 
 #: Logs are whatever a program writes; what leaves here is UTF-8, with U+FFFD for what is not.
 TEXT: Final = "text/plain; charset=utf-8"

@@ -9,7 +9,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from workers.errors import Unprocessable
+from workers.common.errors import Unprocessable
 
 #: A body over this size is parsed in a thread, so that it does not hold up the others' requests.
 _THREAD_BYTES: Final = 256 << 10

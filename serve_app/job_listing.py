@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from serve_app.http import to_json
-from workers.errors import InvalidInput
-from workers.records import JobRecord, State
+from workers.common.errors import InvalidInput
+from workers.jobs.records import JobRecord, State
 
 _STATES: Final = frozenset(State)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from workers.records import JobRecord
+from workers.jobs.records import JobRecord
 
 
 def submitted(record: JobRecord) -> dict[str, Any]:

@@ -17,14 +17,14 @@ from serve_app import job_views
 from serve_app.job_listing import Rows
 from serve_app.settings import Settings
 from serve_app.streams import Seats
-from workers.client import Health
-from workers.errors import OpevaError, Unavailable
-from workers.experiment_configs import ConfigStore
-from workers.job_progress import ProgressFiles
-from workers.job_request import JobRequest
-from workers.layout import Layout
-from workers.options import Options
-from workers.records import JobRecord
+from workers.common.errors import OpevaError, Unavailable
+from workers.common.layout import Layout
+from workers.common.options import Options
+from workers.jobs.experiment_configs import ConfigStore
+from workers.jobs.records import JobRecord
+from workers.jobs.request import JobRequest
+from workers.outputs.progress import ProgressFiles
+from workers.supervision.client import Health
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _WARM_ROWS = 200
 
 
 class Jobs(Protocol):
-    """The part of `workers.client.JobsClient` that routes use."""
+    """The part of `workers.supervision.client.JobsClient` that routes use."""
 
     @property
     def number(self) -> int: ...

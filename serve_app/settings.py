@@ -16,10 +16,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from workers.datasets.options import DatasetOptions, default_readers
-from workers.options import Options
-from workers.shared_root import DEFAULT as DEFAULT_SHARED_ROOT
-from workers.shared_root import default_shared_root
+from workers.common.options import Options
+from workers.common.shared_root import DEFAULT as DEFAULT_SHARED_ROOT
+from workers.common.shared_root import default_shared_root
+from workers.datasets.builds.options import DatasetOptions, default_readers
 from workers.sites.options import SitesOptions
 
 logger = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from workers.clock import Stopwatch
+from workers.common.clock import Stopwatch
 
 
 class ServerTiming:

@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from workers.datasets.build import Dataset, complete_dataset
-from workers.datasets.building_files import complete_building
-from workers.datasets.documents import Reading
-from workers.datasets.grid import time_windows
+from workers.datasets.asked.request import parse_request
+from workers.datasets.asked.site_schema import SiteSchema, select_buildings
+from workers.datasets.builds.assembly import Dataset, complete_dataset
+from workers.datasets.files.building import complete_building
+from workers.datasets.measures.grid import time_windows
 from workers.datasets.plan import make_plan
-from workers.datasets.prices import BEYOND_MS
-from workers.datasets.request import parse_request
-from workers.datasets.site_schema import SiteSchema, select_buildings
-from workers.datasets.users import CarNames
-from workers.datasets.weather import SourceDataset
-from workers.datasets.windows import read_window
+from workers.datasets.reading.documents import Reading
+from workers.datasets.reading.users import CarNames
+from workers.datasets.steps.prices import BEYOND_MS
+from workers.datasets.steps.weather import SourceDataset
+from workers.datasets.steps.windows import read_window
 from workers.sites.instants import to_epoch
 
 SECRET = b"a secret of the tests"

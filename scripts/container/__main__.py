@@ -18,7 +18,7 @@ from scripts.container import shared_folder, user
 from scripts.container.shared_folder import FolderError
 from scripts.stack import Plan, Stack, StackError
 from scripts.stack.plan import PROJECT
-from workers.shared_root import default_shared_root
+from workers.common.shared_root import default_shared_root
 
 logger = logging.getLogger("opeva")
 

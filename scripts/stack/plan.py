@@ -27,8 +27,6 @@ _OURS: Final = {
     "OPEVA_RUN_DIR",
     "OPEVA_SHARED_ROOT",
 }
-#: Code and settings that a running application must be redeployed for.
-_CODE: Final = ("serve_app", "deployments", "workers")
 
 
 def own_address() -> str:
@@ -179,12 +177,7 @@ class Plan:
             secrets,
             (PROJECT / "requirements.lock").read_text(),
         ]
-        return _digest(json.dumps(facts, sort_keys=True).encode())
-
-    def code_version(self) -> str:
-        """Changes when the code of the application does."""
-        files = sorted(path for folder in _CODE for path in (PROJECT / folder).rglob("*.py"))
-        return _digest(*(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes() for path in files))
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def authentication(environment: Mapping[str, str]) -> dict[str, str]:
@@ -207,13 +200,6 @@ def authorization() -> dict[str, str]:
     """The header that Ray's dashboard wants when token authentication is on."""
     token = ray_token()
     return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def _digest(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.hexdigest()[:16]
 
 
 def _integer(environment: Mapping[str, str], name: str) -> int | None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.stack import keeper
-from workers.clock import Deadline
-from workers.files import write_atomic
+from workers.common.clock import Deadline
+from workers.common.files import write_atomic
 
 #: In the environment of everything that a stack starts: which stack it belongs to.
 MARK = "STACK_MARK"

@@ -15,7 +15,7 @@ from docker.errors import DockerException
 from scripts.stack.keeper import send
 from scripts.stack.plan import Plan, authorization
 from scripts.stack.processes import Kept, end_strays, start_until
-from workers import names
+from workers.common import names
 
 #: A cold first start takes 20 to 30 s on two cores, and more on a busy machine.
 _START_DEADLINE = 240.0

@@ -7,8 +7,9 @@ from typing import Any
 import requests
 import yaml
 
-from scripts.stack.plan import Plan, authorization
-from workers.clock import Deadline
+from scripts.stack.plan import PROJECT, Plan, authorization
+from workers.common.clock import Deadline
+from workers.common.version import fingerprint
 
 #: A cold first deployment takes about 30 s on two cores, and more on a busy machine.
 _DEPLOY_DEADLINE = 300.0
@@ -40,7 +41,7 @@ class ServeDeployment:
         config.setdefault("http_options", {})["port"] = self.plan.ports.api
         for application in config["applications"]:
             variables = application.setdefault("runtime_env", {}).setdefault("env_vars", {})
-            variables.update(self.plan.public_settings(mongo_uri), APP_CODE_VERSION=self.plan.code_version())
+            variables.update(self.plan.public_settings(mongo_uri), APP_CODE_VERSION=fingerprint(PROJECT))
         return config
 
     def deploy(self, config: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from docker.errors import DockerException
 from scripts.stack.plan import PROJECT, authentication
 from scripts.stack.processes import Kept, end_strays, start_until
 from scripts.stack.stack import Stack
-from workers import names
+from workers.common import names
 
 _PYTHON: Final = PROJECT / ".venv-worker" / "bin"
 _START_DEADLINE: Final = 240.0

@@ -16,7 +16,7 @@ _CONFIGS = {
 
 
 class DatasetBody(BaseModel):
-    """What a dataset is to be made of; described here, checked by `workers.datasets.request`."""
+    """What a dataset is to be made of; described here, checked by `workers.datasets.asked.request`."""
 
     name: str = Field(description="What it is called; also its folder's name.", examples=["june"])
     site_id: str = Field(description="The site.", examples=["living_lab"])

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from serve_app.models.common import Body, Message
-from workers.records import Reason, State
+from workers.jobs.records import Reason, State
 
 _JOB_ID = "8f14e45f-ceea-4672-8f3b-0b6c0e1d2f3a"
 

@@ -9,7 +9,7 @@ from serve_app.http import JSONAnswer
 from serve_app.models.common import Message, described, problems, read_body
 from serve_app.models.configs import ConfigContent, ConfigView, NewConfig, SavedConfig
 from serve_app.services import Here
-from serve_app.submission import to_the_end
+from serve_app.shielded import to_the_end
 
 router = APIRouter(tags=["experiment configs"])
 

@@ -26,14 +26,14 @@ from serve_app.models.datasets import (
     Uploaded,
 )
 from serve_app.services import Here, Services
+from serve_app.shielded import to_the_end
 from serve_app.streams import Stream
-from serve_app.submission import to_the_end
-from workers import names
-from workers.datasets.archive import unpack, zipped
-from workers.datasets.preview import DEFAULT_POINTS, MAX_POINTS, preview
-from workers.datasets.store import DatasetStore, already_there
-from workers.errors import InvalidInput
-from workers.files import remove_tree
+from workers.common import names
+from workers.common.errors import InvalidInput
+from workers.common.files import remove_tree
+from workers.datasets.kept.archive import unpack, zipped
+from workers.datasets.kept.preview import DEFAULT_POINTS, MAX_POINTS, preview
+from workers.datasets.kept.store import DatasetStore, already_there
 
 router = APIRouter(tags=["datasets"])
 

@@ -13,9 +13,9 @@ from serve_app.http import JSONAnswer
 from serve_app.models.common import problems
 from serve_app.models.hosts import Health
 from serve_app.services import Here, Services
-from workers.clock import Stopwatch
-from workers.errors import OpevaError, Unavailable
-from workers.files import storage_error
+from workers.common.clock import Stopwatch
+from workers.common.errors import OpevaError, Unavailable
+from workers.common.files import storage_error
 
 logger = logging.getLogger(__name__)
 

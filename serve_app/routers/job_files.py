@@ -14,11 +14,12 @@ from serve_app.models.common import described, problems, read_body
 from serve_app.models.job_files import DataFileRequest, DataIndex, DataIndexRequest, Progress, Result
 from serve_app.services import Here
 from serve_app.streams import Stream
-from workers import job_progress, job_results, names, simulation_data
-from workers.clock import now
-from workers.layout import Layout
-from workers.records import JobRecord
-from workers.simulation_data import DataFile
+from workers.common import names
+from workers.common.clock import now
+from workers.common.layout import Layout
+from workers.jobs.records import JobRecord
+from workers.outputs import progress, results, simulation_data
+from workers.outputs.simulation_data import DataFile
 
 router = APIRouter(tags=["job files"])
 
@@ -26,11 +27,11 @@ _BLOCK = 256 << 10
 
 
 @router.get("/progress/{job_id:name}", response_model=Progress, responses=problems(400, 404, 503))
-async def progress(job_id: str, here: Here) -> JSONAnswer:
+async def get_progress(job_id: str, here: Here) -> JSONAnswer:
     """How far a job is."""
     record = await here.jobs.get(names.job_id(job_id))
     raw = await here.on_storage(here.progress_files.read, record.job_id)
-    return JSONAnswer(job_progress.answer(raw, record.state, record.started_at, now()))
+    return JSONAnswer(progress.answer(raw, record.state, record.started_at, now()))
 
 
 @router.get("/result/{job_id:name}", response_model=Result, responses=problems(400, 404, 503))
@@ -42,7 +43,7 @@ async def result(job_id: str, here: Here) -> Response:
 
 def _result(layout: Layout, record: JobRecord) -> bytes:
     # Results may be large: the JSON is made in the storage's thread too.
-    return to_json(job_results.answer(job_results.read(layout, record.job_id), record.terminal))
+    return to_json(results.answer(results.read(layout, record.job_id), record.terminal))
 
 
 @router.post(

@@ -21,11 +21,13 @@ from serve_app.models.jobs import (
     Waiting,
 )
 from serve_app.services import Here
+from serve_app.shielded import to_the_end
 from serve_app.streams import HEARTBEAT, EventStream, json_event, with_heartbeats
-from serve_app.submission import to_the_end
-from workers import job_files, job_request, names
-from workers.clock import now
-from workers.records import JobRecord, State
+from workers.common import names
+from workers.common.clock import now
+from workers.jobs import request
+from workers.jobs.records import JobRecord, State
+from workers.outputs import job_folder
 
 router = APIRouter(tags=["jobs"])
 
@@ -45,7 +47,7 @@ async def run_simulation(request: Request, here: Here) -> JSONAnswer:
 
 
 async def _submit(body: dict[str, Any], here: Here) -> JobRecord:
-    wanted = await here.on_storage(job_request.parse, body, here.configs, here.layout, here.options)
+    wanted = await here.on_storage(request.parse, body, here.configs, here.layout, here.options)
     return await here.jobs.submit(wanted)
 
 
@@ -151,14 +153,14 @@ async def queue(here: Here) -> JSONAnswer:
 async def job_info(job_id: str, here: Here) -> JSONAnswer:
     """A job's whole record, with what its container tells of its MLflow run."""
     record = await here.jobs.get(names.job_id(job_id))
-    return JSONAnswer(await here.on_storage(job_files.merge_info, here.layout, record.job_id, job_views.full(record)))
+    return JSONAnswer(await here.on_storage(job_folder.merge_info, here.layout, record.job_id, job_views.full(record)))
 
 
 @router.get("/job-resolved-config/{job_id:name}", include_in_schema=False)
 async def job_config(job_id: str, here: Here) -> Response:
     """The YAML text that the job runs with."""
     record = await here.jobs.get(names.job_id(job_id))
-    text = await here.on_storage(job_files.read_snapshot, here.layout, record.job_id)
+    text = await here.on_storage(job_folder.read_snapshot, here.layout, record.job_id)
     return Response(text, media_type="text/yaml")
 
 

@@ -10,8 +10,9 @@ from serve_app.http import JSONAnswer
 from serve_app.models.common import problems, text_answer
 from serve_app.services import Here
 from serve_app.streams import EventStream, FollowStream, Stream
-from workers import log_files, names
-from workers.log_files import ContainerLog, Log, SimulationLog
+from workers.common import names
+from workers.outputs import logs
+from workers.outputs.logs import ContainerLog, Log, SimulationLog
 
 router = APIRouter(tags=["logs"])
 
@@ -61,7 +62,7 @@ async def log_events(
     log = ContainerLog(here.layout, record.job_id)
     if last_event_id is not None and last_event_id.isdecimal():
         start = int(last_event_id)
-        if record.terminal and start >= (await here.on_storage(log_files.span, log))[1]:
+        if record.terminal and start >= (await here.on_storage(logs.span, log))[1]:
             # Browsers come back after every end of a stream; this is how they are told not to.
             return Response(status_code=204)
     else:
@@ -76,12 +77,12 @@ async def log_chunk(
     here: Here,
     offset: Annotated[int, Query(ge=0, description="Bytes from the log's beginning.")] = 0,
     tail_lines: Annotated[int | None, Query(ge=0, description="Begin with the last so many lines.")] = None,
-    max_bytes: Annotated[int, Query(ge=1, description="Bytes at most.")] = log_files.CHUNK_BYTES,
+    max_bytes: Annotated[int, Query(ge=1, description="Bytes at most.")] = logs.CHUNK_BYTES,
 ) -> Response:
     """A piece of the container's output, for clients that poll; never splits a character."""
     record = await here.jobs.get(names.job_id(job_id))
     log = ContainerLog(here.layout, record.job_id)
-    part = await here.on_storage(log_files.chunk, log, offset, tail_lines, max_bytes, record.terminal)
+    part = await here.on_storage(logs.chunk, log, offset, tail_lines, max_bytes, record.terminal)
     return JSONAnswer({"job_id": record.job_id, **part})
 
 
@@ -103,12 +104,12 @@ async def _text(
     start = await _start(here, log, tail, since)
     if follow:
         return FollowStream(as_text(followed(here.jobs, job_id, log, start, sized=sized)), TEXT, here.seats)
-    moment = None if since is None else log_files.parse_since(since)
-    return Stream(as_text(log_files.blocks(log, tail, moment)), TEXT)
+    moment = None if since is None else logs.parse_since(since)
+    return Stream(as_text(logs.blocks(log, tail, moment)), TEXT)
 
 
 async def _start(here: Here, log: Log, tail: int | None, since: str | None) -> int:
     """Where the wanted part of a log begins. Raises what is wrong with it before an answer begins."""
-    moment = None if since is None else log_files.parse_since(since)
-    start, _ = await here.on_storage(log_files.span, log, tail, moment)
+    moment = None if since is None else logs.parse_since(since)
+    start, _ = await here.on_storage(logs.span, log, tail, moment)
     return start

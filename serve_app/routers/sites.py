@@ -11,9 +11,9 @@ from deployments.sites_client import SitesClient
 from serve_app.http import JSONAnswer
 from serve_app.models.common import described, problems, read_body
 from serve_app.models.sites import History, NewSchema, SavedSchema, SchemaContent, SiteList, StreamFormat
+from serve_app.shielded import to_the_end
 from serve_app.streams import Stream
-from serve_app.submission import to_the_end
-from workers import names
+from workers.common import names
 from workers.sites import documents
 from workers.sites.history import query_of
 from workers.sites.streams import RealTimeQuery

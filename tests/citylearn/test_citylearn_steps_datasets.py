@@ -14,9 +14,9 @@ import pytest
 from tests.citylearn.documents import SHAPES, schema, site
 from tests.datasets_in_memory import build, numbers, texts, write
 from tests.instants import utc
-from workers.datasets.build import Dataset
-from workers.datasets.citylearn_names import ACTIONS, OBSERVATIONS
-from workers.datasets.columns import CHARGER_STATE
+from workers.datasets.builds.assembly import Dataset
+from workers.datasets.files.schema_names import ACTIONS, OBSERVATIONS
+from workers.datasets.measures.columns import CHARGER_STATE
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = {"CityLearn 3.0.2": ".venv-citylearn", "softcpsrecsimulator 1.7.0": ".venv-softcps"}

@@ -8,9 +8,9 @@ from typing import Final
 import docker
 from docker.errors import ImageNotFound
 
+from scripts.harness.api import eventually
 from scripts.stack.plan import PROJECT, ray_token
 from tests.cluster.joining import SCRIPT, JoiningHost
-from tests.harness.api import eventually
 
 IMAGE: Final = "opeva-test-systemd:1"
 _PACKAGES: Final = "python3,systemd-sysv,iproute2,procps"

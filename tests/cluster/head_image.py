@@ -15,11 +15,11 @@ import docker
 from docker.errors import NotFound
 from docker.models.containers import Container
 
+from scripts.harness.api import Api, eventually
 from scripts.stack.plan import PROJECT
 from scripts.stack.processes import Kept
-from tests.harness.api import Api, eventually
-from workers import names
-from workers.layout import Layout
+from workers.common import names
+from workers.common.layout import Layout
 
 IMAGE: Final = "opeva-backend:latest"
 _DOCUMENT: Final = PROJECT / "docs" / "operations.md"

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from scripts.harness.api import Api, eventually
+from scripts.harness.images import busybox_image
 from scripts.stack.plan import PROJECT
 from scripts.stack.processes import MARK, Kept, end_strays
 from scripts.stack.worker_node import WorkerNode
-from tests.harness.api import Api, eventually
-from tests.harness.images import busybox_image
 
 SCRIPT: Final = PROJECT / "workers" / "join-ray-worker.sh"
 _DEADLINE_S: Final = 600

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from scripts.harness.api import eventually
 from scripts.stack.plan import PROJECT
 from scripts.stack.processes import Kept, tail
 from tests.cluster.joining import JoiningHost
-from tests.harness.api import eventually
 
 _SSHD: Final = "/usr/sbin/sshd"
 

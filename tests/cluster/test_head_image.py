@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from scripts.harness import jobs
+from scripts.harness.api import Api, eventually
+from scripts.harness.images import BUSYBOX, busybox_image
 from scripts.stack.plan import PROJECT
 from tests.cluster.head_image import IMAGE, Head, run_image, running_head
-from tests.harness import jobs
-from tests.harness.api import Api, eventually
-from tests.harness.images import BUSYBOX, busybox_image
 from tests.simulator.tiny_dataset import write_tiny_dataset
 
 #: Minutes of building images and starting machines.

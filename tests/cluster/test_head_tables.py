@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from scripts.harness.api import Api, eventually, listens
+from scripts.harness.jobs import status
+from scripts.harness.session import SessionStack
 from scripts.stack.plan import PROJECT
 from scripts.stack.ports import reserved_base
 from scripts.stack.processes import Kept, start_until
 from scripts.stack.worker_node import WorkerNode
 from tests.faults import kinds
 from tests.faults.ledger import Ledger
-from tests.harness.api import Api, eventually, listens
-from tests.harness.jobs import status
-from tests.harness.session import SessionStack
 
 #: Stacks of their own, each with a second host.
 pytestmark = pytest.mark.long

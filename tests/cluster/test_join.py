@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from scripts.harness import jobs
+from scripts.harness.api import Api, eventually
+from scripts.harness.session import SessionStack
 from scripts.stack.plan import PROJECT
 from tests.cluster.joining import SCRIPT, JoiningHost, bring_busybox, owner, prepare_machine
-from tests.harness import jobs
-from tests.harness.api import Api, eventually
-from tests.harness.session import SessionStack
 
 WHOLE_CPU = {"cpus": 1}
 #: Counts until a file `go` lies in the job's folder.

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 import requests
 
+from scripts.harness import jobs
+from scripts.harness.api import Api, eventually
+from scripts.harness.session import SessionStack
 from scripts.stack.plan import PROJECT
 from scripts.stack.processes import Kept
 from scripts.stack.stack import Stack
-from tests.harness import jobs
-from tests.harness.api import Api, eventually
-from tests.harness.session import SessionStack
 from tests.simulator.tiny_dataset import write_tiny_dataset
-from workers.mlflow_env import mlflow_environment
-from workers.options import Options
-from workers.records import JobRecord
+from workers.common.options import Options
+from workers.jobs.mlflow_env import mlflow_environment
+from workers.jobs.records import JobRecord
 
 #: Minutes of building images and starting machines.
 pytestmark = pytest.mark.long

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from scripts.harness import jobs
+from scripts.harness.api import Api, eventually
+from scripts.harness.session import SessionStack
 from tests.cluster.joining import JoiningHost, bring_busybox, owner, prepare_machine
 from tests.cluster.network_folder import SshfsHost, SshServer, over_sshfs
-from tests.harness import jobs
-from tests.harness.api import Api, eventually
-from tests.harness.session import SessionStack
 
 pytestmark = pytest.mark.long
 

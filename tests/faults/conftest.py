@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from scripts.harness.api import Api
 from scripts.stack import Stack
 from scripts.stack.worker_node import WorkerNode
 from tests.faults.ledger import Ledger
-from tests.harness.api import Api
 
 #: Whole minutes: what is broken here comes back by itself, on a loaded machine.
 _TIMEOUT_S = 900

@@ -10,7 +10,7 @@ import docker
 import requests
 from docker.errors import DockerException
 
-from workers import names
+from workers.common import names
 
 _AGAIN_S: Final = 0.2
 

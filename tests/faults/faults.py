@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
+from scripts.harness.api import eventually
 from scripts.stack import Stack
 from scripts.stack.keeper import send
 from scripts.stack.worker_node import WorkerNode
 from tests.faults.storage import full, read_only, without_the_root
-from tests.harness.api import eventually
 
 #: How the processes of the system are called in the process table.
 SUPERVISOR: Final = "ray::JobSupervisor"

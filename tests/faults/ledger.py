@@ -12,13 +12,14 @@ import docker
 import requests
 from docker.errors import DockerException
 
+from scripts.harness.api import PATIENCE, Api, eventually
+from scripts.harness.jobs import ENDED, request, wait_for
 from tests.faults.events import ContainerEvents
 from tests.faults.kinds import Kind
-from tests.harness.api import PATIENCE, Api, eventually
-from tests.harness.jobs import ENDED, request, wait_for
-from workers import identity, names
-from workers.clock import Deadline
-from workers.layout import Layout
+from workers.common import names
+from workers.common.clock import Deadline
+from workers.common.layout import Layout
+from workers.supervision import identity
 
 #: Reasons of a job whose container died with its engine.
 _ENGINE_DEATH: Final = ("killed", "nonzero_exit", "container_lost")

@@ -18,14 +18,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from scripts.harness.api import Api, eventually
+from scripts.harness.images import busybox_image
+from scripts.harness.session import SessionStack
 from scripts.stack.worker_node import WorkerNode
 from tests.faults import faults, kinds
 from tests.faults.ledger import Account, Ledger
 from tests.faults.storage import own_storage
-from tests.harness.api import Api, eventually
-from tests.harness.images import busybox_image
-from tests.harness.session import SessionStack
-from workers.clock import Deadline
+from workers.common.clock import Deadline
 
 logger = logging.getLogger("soak")
 

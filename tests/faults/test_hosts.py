@@ -4,13 +4,13 @@ import threading
 
 import pytest
 
+from scripts.harness.api import Api, eventually
+from scripts.harness.jobs import status, wait_for
 from scripts.stack import Stack
 from scripts.stack.worker_node import WorkerNode
 from tests.faults import kinds
 from tests.faults.faults import cut_off, kill_node, pause_engine, restart_head
 from tests.faults.ledger import Ledger
-from tests.harness.api import Api, eventually
-from tests.harness.jobs import status, wait_for
 
 
 def over_there(ledger: Ledger, host: WorkerNode) -> list[str]:

@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from scripts.harness.api import Api, eventually
+from scripts.harness.jobs import request, status, submit, wait_for
 from scripts.stack import Stack
 from scripts.stack.keeper import send
 from tests.faults import kinds
 from tests.faults.faults import AGENT, REPLICA, RUNNER, SUPERVISOR, kill_database, kill_processes
 from tests.faults.ledger import Ledger
-from tests.harness.api import Api, eventually
-from tests.harness.jobs import request, status, submit, wait_for
 
 
 def all_kinds_at_work(ledger: Ledger) -> list[str]:

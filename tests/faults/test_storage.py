@@ -5,14 +5,14 @@ import signal
 
 import pytest
 
+from scripts.harness.api import Api, eventually
+from scripts.harness.jobs import container_of, request, status, wait_for
 from scripts.stack import Stack
 from scripts.stack.keeper import send
 from tests.faults import kinds
 from tests.faults.faults import SUPERVISOR, kill_processes
 from tests.faults.ledger import Ledger
 from tests.faults.storage import fill, read_only, small_storage, without_the_root
-from tests.harness.api import Api, eventually
-from tests.harness.jobs import container_of, request, status, wait_for
 
 
 def refusal(api: Api) -> tuple[int, str]:

@@ -8,10 +8,10 @@ import docker
 import pytest
 from docker.models.containers import Container
 
+from scripts.harness.api import eventually
+from scripts.harness.images import BUSYBOX
 from scripts.stack import Stack
-from tests.harness.api import eventually
-from tests.harness.images import BUSYBOX
-from workers import names
+from workers.common import names
 
 
 @pytest.fixture

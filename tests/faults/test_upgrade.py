@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import requests
 
+from scripts.harness.api import Api, eventually
+from scripts.harness.jobs import wait_for
 from scripts.stack import Stack
 from scripts.stack.plan import PROJECT, authorization
 from serve_app.settings import Settings
 from tests.faults import kinds
 from tests.faults.ledger import Ledger
-from tests.harness.api import Api, eventually
-from tests.harness.jobs import wait_for
-from workers.launch import environment
+from workers.supervision.launch import environment
 
 
 class Versions:
@@ -41,7 +41,7 @@ class Versions:
         request = {"options": {**self.options, **options}, "address": self._stack.ray_address, "replace": True}
         clean = {name: value for name, value in environment(code).items() if not name.startswith("OPEVA_")}
         subprocess.run(
-            [sys.executable, "-m", "workers.launch"],
+            [sys.executable, "-m", "workers.supervision.launch"],
             input=json.dumps(request),
             env=clean,
             cwd=code,

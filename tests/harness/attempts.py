@@ -4,8 +4,8 @@ import uuid
 from pathlib import Path
 from typing import Any, cast
 
-from tests.harness.images import BUSYBOX
-from workers.spec import Place, Spec
+from scripts.harness.images import BUSYBOX
+from workers.jobs.spec import Place, Spec
 
 #: Where runners of tests are, as Ray would say.
 PLACE: Place = {"node_id": "node", "hostname": "host", "address": "192.0.2.1", "gpus": [], "node_gpus": 0}

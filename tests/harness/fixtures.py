@@ -1,6 +1,6 @@
 """One stack for all tests of a session that need one: Ray, the application, a database, Docker's default engine.
 
-Nothing of it outlives the session, however that ends: see `tests.harness.session`.
+Nothing of it outlives the session, however that ends: see `scripts.harness.session`.
 """
 
 import os
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from scripts.harness import images
+from scripts.harness.api import Api, eventually
+from scripts.harness.session import SessionStack
 from scripts.stack import EmbeddedMongo, Stack
 from scripts.stack.plan import PROJECT
 from scripts.stack.worker_node import WorkerNode
-from tests.harness import images
-from tests.harness.api import Api, eventually
-from tests.harness.session import SessionStack
 
 
 @pytest.fixture(scope="session")

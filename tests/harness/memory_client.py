@@ -1,4 +1,4 @@
-"""Jobs kept in memory, with the interface of `workers.client.JobsClient`: for what the HTTP side does by itself."""
+"""Jobs kept in memory, with the interface of `supervision.client.JobsClient`: for what the HTTP side does by itself."""
 
 import asyncio
 import contextlib
@@ -15,14 +15,15 @@ from deployments.sites_client import SitesClient
 from serve_app.app import build_app
 from serve_app.services import Services
 from serve_app.settings import Settings
-from workers import job_files, names
-from workers.client import Health
-from workers.clock import now
-from workers.errors import Conflict, NotFound
-from workers.feed import ChangeFeed
-from workers.job_request import JobRequest
-from workers.layout import Layout
-from workers.records import JobRecord, State
+from workers.common import names
+from workers.common.clock import now
+from workers.common.errors import Conflict, NotFound
+from workers.common.layout import Layout
+from workers.jobs.records import JobRecord, State
+from workers.jobs.request import JobRequest
+from workers.outputs import job_folder
+from workers.supervision.client import Health
+from workers.supervision.feed import ChangeFeed
 
 HOST: dict[str, Any] = {
     "online": True,
@@ -65,7 +66,7 @@ class MemoryJobs:
         """A job with its folder, as if it had been submitted."""
         values = {"job_name": "a job", "image": "busybox", "submitted_at": now(), **fields}
         record = JobRecord(job_id=values.pop("job_id", None) or names.new_job_id(), **values)
-        job_files.create(self.layout, record.job_id, "metadata:\n  lr: 1e-4\n", {})
+        job_folder.create(self.layout, record.job_id, "metadata:\n  lr: 1e-4\n", {})
         self._put(record)
         return record
 

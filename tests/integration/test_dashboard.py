@@ -9,11 +9,11 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect, sync_playwright
 
+from scripts.harness import jobs
+from scripts.harness.api import Api, eventually
 from scripts.stack import Stack
 from scripts.stack.plan import PROJECT, authorization
-from tests.harness import jobs
-from tests.harness.api import Api, eventually
-from workers import names
+from workers.common import names
 
 pytestmark = pytest.mark.usefixtures("busybox_image")
 

@@ -13,13 +13,13 @@ import pymongo
 import pytest
 from pymongo.database import Database
 
+from scripts.harness import jobs
+from scripts.harness.api import Api, eventually
 from scripts.stack import EmbeddedMongo, Stack
 from tests.citylearn import documents
 from tests.citylearn.test_citylearn_steps_datasets import ENVIRONMENTS, step
 from tests.faults.faults import DATASETS, kill_processes
-from tests.harness import jobs
-from tests.harness.api import Api, eventually
-from workers.layout import Layout
+from workers.common.layout import Layout
 
 Document = dict[str, Any]
 START = datetime(2025, 6, 7, tzinfo=UTC)

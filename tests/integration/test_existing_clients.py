@@ -14,9 +14,9 @@ import pymongo
 import pytest
 import requests
 
+from scripts.harness import jobs
+from scripts.harness.api import PATIENCE, Api, eventually
 from scripts.stack import EmbeddedMongo
-from tests.harness import jobs
-from tests.harness.api import PATIENCE, Api, eventually
 
 CLIENTS: Final = json.loads((Path(__file__).parents[1] / "data" / "existing_clients.json").read_text())
 _AREAS: Final = {"sites": ("/sites", "/real-time-data", "/schema"), "datasets": ("/dataset",)}

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from scripts import demo
+from scripts.harness.api import Api
+from scripts.harness.jobs import stop_all
 from scripts.stack import Stack
 from scripts.stack.plan import PROJECT
-from tests.harness.api import Api
-from tests.harness.jobs import stop_all
 
 _SITE = "living_lab"
 

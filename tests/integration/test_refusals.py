@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from scripts.harness import jobs
+from scripts.harness.api import Api, eventually
 from scripts.stack import Stack
-from tests.harness import jobs
-from tests.harness.api import Api, eventually
-from workers import names
+from workers.common import names
 
 CONFIG = {"metadata": {"experiment_name": "e"}}
 UNKNOWN = names.new_job_id()

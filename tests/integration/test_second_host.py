@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from scripts.harness import jobs
+from scripts.harness.api import Api, eventually
+from scripts.harness.images import BUSYBOX
 from scripts.stack.worker_node import WorkerNode
-from tests.harness import jobs
-from tests.harness.api import Api, eventually
-from tests.harness.images import BUSYBOX
 
 #: Counts to ten, two numbers a second, and says so when it has.
 COUNT = "for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.5; done; echo counted"

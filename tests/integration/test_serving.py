@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import requests
 
+from scripts.harness import jobs
+from scripts.harness.api import PATIENCE, Api, eventually
 from scripts.stack import Stack
-from tests.harness import jobs
-from tests.harness.api import PATIENCE, Api, eventually
 
 pytestmark = pytest.mark.usefixtures("busybox_image")
 

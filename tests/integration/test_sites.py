@@ -21,10 +21,10 @@ import pytest
 from bson import Binary, Decimal128, Int64, ObjectId, Regex
 from pymongo.database import Database
 
+from scripts.harness.sites import local_sites, sites_api
 from scripts.stack import EmbeddedMongo
 from scripts.stack.ports import reserved_base
 from scripts.stack.processes import Kept
-from tests.harness.sites import local_sites, sites_api
 from workers.sites.options import SitesOptions
 
 Document = dict[str, Any]

@@ -10,8 +10,8 @@ import pytest
 import requests
 from pymongo.database import Database
 
+from scripts.harness.api import Api, eventually
 from scripts.stack import EmbeddedMongo, Stack
-from tests.harness.api import Api, eventually
 from workers.sites.options import SitesOptions
 
 START = datetime(2025, 6, 7, tzinfo=UTC)

@@ -10,11 +10,11 @@ from pathlib import Path
 import pymongo
 import pytest
 
+from scripts.harness.api import Api, listens
 from scripts.stack import EmbeddedMongo, Plan, Ports, Stack, StackError
 from scripts.stack.plan import PROJECT
 from scripts.stack.ports import reserved_base
 from scripts.stack.processes import strays
-from tests.harness.api import Api, listens
 
 
 def run_stack(command: str, **variables: str) -> subprocess.CompletedProcess[str]:

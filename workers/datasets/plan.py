@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from workers.datasets.clock_columns import LocalClock, steps_like_citylearn
-from workers.datasets.columns import BUILDING_COLUMNS, MEASURED, Column
-from workers.datasets.devices import BuildingDevices
-from workers.datasets.grid import Grid
-from workers.datasets.manifest import MANIFEST_FILE
-from workers.datasets.request import DatasetRequest
-from workers.datasets.resample import held_bins
-from workers.datasets.site_schema import Selection, SiteSchema
-from workers.datasets.windows import WindowPartial, series_of
-from workers.datasets.writers import slug
-from workers.errors import InvalidInput, NotFound
+from workers.common.errors import InvalidInput, NotFound
+from workers.datasets.asked.devices import BuildingDevices
+from workers.datasets.asked.request import DatasetRequest
+from workers.datasets.asked.site_schema import Selection, SiteSchema
+from workers.datasets.files.manifest import MANIFEST_FILE
+from workers.datasets.files.writers import slug
+from workers.datasets.measures.columns import BUILDING_COLUMNS, MEASURED, Column
+from workers.datasets.measures.grid import Grid
+from workers.datasets.steps.clock_columns import LocalClock, steps_like_citylearn
+from workers.datasets.steps.resample import held_bins
+from workers.datasets.steps.windows import WindowPartial, series_of
 from workers.sites.instants import iso_of_milliseconds
 
 SCHEMA_FILE: Final = "schema.json"

@@ -15,8 +15,8 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from workers.clock import Stopwatch
-from workers.errors import NotFound, OpevaError, Unavailable
+from workers.common.clock import Stopwatch
+from workers.common.errors import NotFound, OpevaError, Unavailable
 from workers.sites.options import SitesOptions
 
 logger = logging.getLogger(__name__)

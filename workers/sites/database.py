@@ -10,8 +10,8 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from workers import names
-from workers.errors import InvalidInput, NotFound, Unavailable
+from workers.common import names
+from workers.common.errors import InvalidInput, NotFound, Unavailable
 from workers.sites.client import UNAUTHORIZED, Document, MongoConnection
 
 logger = logging.getLogger(__name__)

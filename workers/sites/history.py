@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from workers.errors import InvalidInput, OpevaError, Unavailable
+from workers.common.errors import InvalidInput, OpevaError, Unavailable
 from workers.sites import buckets, instants
 from workers.sites.client import Document, MongoConnection
 from workers.sites.cursors import CollectionReader, Stamped

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from bson.datetime_ms import DatetimeMS
 from bson.decimal128 import Decimal128
 
-from workers.errors import InvalidInput
+from workers.common.errors import InvalidInput
 
 #: Numbers from here on are milliseconds: as seconds they would lie after the year 5138, as milliseconds this is 1973.
 MILLISECONDS_FROM: Final = 1e11

@@ -14,7 +14,7 @@ import bson
 from bson.errors import BSONError
 from bson.objectid import ObjectId
 
-from workers.errors import InvalidInput
+from workers.common.errors import InvalidInput
 from workers.sites.cursors import Stamped
 from workers.sites.indexes import FIELD
 from workers.sites.stamps import STAMPS

@@ -11,8 +11,8 @@ from bson.errors import BSONError
 from pymongo.collection import Collection
 from pymongo.errors import DocumentTooLarge, DuplicateKeyError, OperationFailure
 
-from workers import names
-from workers.errors import Conflict, InvalidInput, NotFound, TooLarge
+from workers.common import names
+from workers.common.errors import Conflict, InvalidInput, NotFound, TooLarge
 from workers.sites import schema_checks
 from workers.sites.client import Document, MongoConnection
 from workers.sites.database import BUILDING_PREFIX, SCHEMA, Sites

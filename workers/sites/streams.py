@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from workers.errors import OpevaError, Unavailable
+from workers.common.errors import OpevaError, Unavailable
 from workers.sites.client import Document, MongoConnection
 from workers.sites.cursors import CollectionReader
 from workers.sites.database import Site

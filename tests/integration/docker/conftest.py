@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.images import busybox_image
+from scripts.harness.images import busybox_image
 from tests.integration.docker.installation import Installation
 from tests.integration.docker.proxy import DockerProxy, engine_socket
-from workers.engine import connect
+from workers.host.engine import connect
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,6 +34,6 @@ def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DockerPro
     engine = connect(60.0)
     with DockerProxy(tmp_path / "docker.sock", engine_socket()) as proxy:
         monkeypatch.setenv("DOCKER_HOST", f"unix://{proxy.path}")
-        monkeypatch.setattr("workers.engine._kept.engine", None)
+        monkeypatch.setattr("workers.host.engine._kept.engine", None)
         yield proxy
-    monkeypatch.setattr("workers.engine._kept.engine", engine)
+    monkeypatch.setattr("workers.host.engine._kept.engine", engine)

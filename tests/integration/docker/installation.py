@@ -18,11 +18,11 @@ from typing import IO, Any
 from docker.errors import APIError, NotFound
 
 from tests.harness.attempts import PLACE, spec_of
-from workers.clock import Deadline
-from workers.engine import connect
-from workers.layout import Layout
-from workers.runner import run_attempt
-from workers.spec import Place, Spec
+from workers.common.clock import Deadline
+from workers.common.layout import Layout
+from workers.host.engine import connect
+from workers.host.runner import run_attempt
+from workers.jobs.spec import Place, Spec
 
 #: Generous: a loaded machine, not a slow product, is what takes this long.
 PATIENCE_S = 120.0

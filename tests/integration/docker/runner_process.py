@@ -4,7 +4,7 @@ import json
 import sys
 
 from tests.harness.attempts import PLACE
-from workers.runner import run_attempt
+from workers.host.runner import run_attempt
 
 for event in run_attempt(json.load(sys.stdin), lambda: True, PLACE):
     print(json.dumps(event), flush=True)

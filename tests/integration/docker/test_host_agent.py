@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from scripts.harness.images import BUSYBOX
 from tests.harness.attempts import PLACE
-from tests.harness.images import BUSYBOX
 from tests.integration.docker.installation import Installation, until
 from tests.integration.docker.proxy import DockerProxy
-from workers.agent import HostAgent
-from workers.engine import connect, hostname
-from workers.runner import run_attempt
-from workers.spec import Spec
+from workers.host.agent import HostAgent
+from workers.host.engine import connect, hostname
+from workers.host.runner import run_attempt
+from workers.jobs.spec import Spec
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ async def test_a_folder_is_removed_and_links_in_it_are_not_followed(agent: HostA
 #: Removes a folder as a user who may not, but who may use Docker.
 _AS_NOBODY = """
 import os, pathlib, sys
-from workers.job_tree import remove_job_tree
+from workers.host.job_tree import remove_job_tree
 os.setgroups([os.stat(sys.argv[2]).st_gid]); os.setgid(65534); os.setuid(65534)
 os.environ["HOME"] = "/nonexistent"
 print(remove_job_tree(pathlib.Path(sys.argv[1]), sys.argv[3], sys.argv[1], 60.0))

@@ -12,8 +12,8 @@ from ray.exceptions import RayTaskError, TaskCancelledError
 
 from scripts.stack import Stack
 from tests.integration.docker.installation import Installation, until
-from workers.engine import hostname
-from workers.remote import agent_class, runner_function
+from workers.host.engine import hostname
+from workers.supervision.remote import agent_class, runner_function
 
 _NAMESPACE = "test-runner"
 _WITHIN_S = 120.0

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from scripts.harness.images import BUSYBOX
 from tests.harness.attempts import PLACE
-from tests.harness.images import BUSYBOX
 from tests.integration.docker.installation import Installation, until
-from workers.engine import connect, hostname
-from workers.names import container_name
-from workers.runner import run_attempt
+from workers.common.names import container_name
+from workers.host.engine import connect, hostname
+from workers.host.runner import run_attempt
 
 
 def _kinds(events: list[dict[str, Any]]) -> list[str]:

@@ -10,8 +10,8 @@ import pytest
 from tests.harness.attempts import PLACE
 from tests.integration.docker.installation import Installation, until
 from tests.integration.docker.proxy import DockerProxy
-from workers.engine import hostname
-from workers.runner import run_attempt
+from workers.host.engine import hostname
+from workers.host.runner import run_attempt
 
 _CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 

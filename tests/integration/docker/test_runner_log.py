@@ -13,9 +13,9 @@ import pytest
 
 from tests.harness.attempts import PLACE
 from tests.integration.docker.installation import Installation, RunnerProcess, until
-from workers.engine import connect
-from workers.log_files import ContainerLog, span
-from workers.runner import run_attempt
+from workers.host.engine import connect
+from workers.host.runner import run_attempt
+from workers.outputs.logs import ContainerLog, span
 
 _KIB = 1024
 

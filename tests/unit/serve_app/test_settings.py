@@ -1,0 +1,105 @@
+"""The settings: where they come from, what they refuse, and that everything of the jobs' side is among them."""
+
+import logging
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from serve_app.settings import Settings
+from serve_app.settings_table import table
+from workers.common.options import Options
+
+
+def test_arguments_win_over_the_environment_and_the_environment_over_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPEVA_IMAGE", "from-environment:1")
+    monkeypatch.setenv("OPEVA_HOST_POLL_S", "3")
+    settings = Settings.load({"image": "from-arguments:1"})
+    assert (settings.image, settings.host_poll_s) == ("from-arguments:1", 3)
+    assert settings.docker_timeout_s == Options.docker_timeout_s
+
+
+def test_every_option_of_the_jobs_side_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "shared_root": "/a", "host_shared_root": "/b", "image": "i:1", "allowed_images": "i,j", "image_commands":
+        '{"i": ["x", "{job_id}"]}', "default_command": "--config {config}", "container_env": '{"A": "1"}',
+        "container_network": "net", "container_user": "1000", "writable_paths": "mlflow,models", "open_root": "true",
+        "pull_policy": "never", "default_gpus": "2", "default_memory": "1000000", "default_timeout_s": "61",
+        "mlflow_tracking_uri": "http://m:1", "mlflow_ui_base_url": "http://u:1",
+        "max_env": "7", "retention_days": "30", "retention_jobs": "1000", "sweep_dry_run": "true",
+    }  # fmt: skip
+    renamed = {"default_image": "image"}
+    wanted = Options(shared_root="", host_shared_root="")
+    for option in fields(Options):
+        name = renamed.get(option.name, option.name)
+        if name not in values:
+            values[name] = str(float(getattr(wanted, option.name)) + 1).removesuffix(".0")
+        monkeypatch.setenv(f"OPEVA_{name.upper()}", values[name])
+    options = Settings.load().jobs_options()
+    for option in fields(Options):
+        assert getattr(options, option.name) != getattr(wanted, option.name), option.name
+    assert options.allowed_images == ("i", "j")
+    assert options.command_for("i:1") == ("x", "{job_id}")
+    assert options.writable_paths == ("mlflow", "models")
+    assert Options.from_dict(options.to_dict()) == options
+
+
+def test_the_docker_engines_see_the_shared_root_where_we_do_unless_told_otherwise() -> None:
+    assert Settings.load({"shared_root": "/mnt/x/"}).jobs_options().host_shared_root == "/mnt/x"
+
+
+def test_replicas_get_the_same_settings_whatever_their_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.load({"mongo_uri": "mongodb://u:secret@h", "cors_origins": "http://a, http://b"})
+    plain = settings.to_dict()
+    monkeypatch.setenv("OPEVA_IMAGE", "another:1")
+    assert Settings.from_dict(plain) == settings
+    assert settings.cors_origins == ("http://a", "http://b")
+
+
+def test_a_secret_shows_neither_in_the_settings_nor_in_what_is_said_of_bad_ones() -> None:
+    settings = Settings.load({"mongo_uri": "mongodb://u:secret@h"})
+    assert "secret" not in repr(settings)
+    with pytest.raises(ValueError, match="HOST_POLL_S") as error:
+        Settings.load({"mongo_uri": "mongodb://u:secret@h", "host_poll_s": "-1"})
+    assert "secret" not in str(error.value)
+    assert error.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"host_poll_s": "0"}, "OPEVA_HOST_POLL_S"),
+        ({"pull_timeout_s": "inf"}, "OPEVA_PULL_TIMEOUT_S"),
+        ({"shared_root": "relative"}, "OPEVA_SHARED_ROOT"),
+        ({"writable_paths": "../etc"}, "OPEVA_WRITABLE_PATHS"),
+        ({"image_commands": "{"}, "OPEVA_IMAGE_COMMANDS"),
+        ({"pull_policy": "sometimes"}, "OPEVA_PULL_POLICY"),
+        ({"allowed_images": "other/", "image": "mine:1"}, "allowed_images"),
+        ({"stop_retry_s": "100"}, "stop_retry_max_s"),
+        ({"mongouri": "x"}, "did you mean mongo_uri"),
+    ],
+)
+def test_what_is_not_acceptable_is_refused_at_start_and_named(given: dict[str, str], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        Settings.load(given)
+
+
+def test_a_variable_that_is_no_setting_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OPEVA_MONGO_URL", "x")
+    with caplog.at_level(logging.WARNING):
+        Settings.load()
+    assert "OPEVA_MONGO_URL is not a setting and is ignored (did you mean OPEVA_MONGO_URI?)" in caplog.text
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_the_tokens_file_lies_in_the_private_folder_by_default() -> None:
+    assert Settings.load({"shared_root": "/s"}).tokens_path == Path("/s/.opeva/tokens")
+
+
+def test_the_table_of_settings_in_the_documentation_is_that_of_the_code() -> None:
+    assert table() in (Path(__file__).parents[3] / "docs" / "settings.md").read_text()

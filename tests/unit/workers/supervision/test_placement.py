@@ -1,0 +1,141 @@
+"""Where a job may run."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from workers.common.errors import InvalidInput, NotFound
+from workers.jobs.records import JobRecord, Reason, State
+from workers.supervision.host_answers import hosts_answer
+from workers.supervision.hosts import Host
+from workers.supervision.placement import NODE_LABEL, Placement, Waiting, adopt_on, find_target, place
+from workers.supervision.sweeper import Grace, Orphan, ownerless_containers
+
+
+def host(name: str, address: str, **values: Any) -> Host:
+    base = Host(
+        name=name, address=address, node_id=f"node-{name}", hostname=name, resources={"CPU": 2.0, "memory": 8e9}
+    )
+    return replace(base, online=True, docker=True, **values)
+
+
+HEAD = host("head", "10.0.0.1", head=True)
+GPU = host("big", "10.0.0.2", resources={"CPU": 8.0, "GPU": 2.0, "memory": 64e9, "gpu_node": 1.0, "host:big": 1.0})
+HOSTS = [HEAD, GPU]
+
+
+def job(**values: Any) -> JobRecord:
+    return JobRecord(job_id="j", job_name="n", image="i", submitted_at=1.0).change(**values)
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [("local", "head"), ("head", "head"), ("10.0.0.2", "big"), ("big", "big"), ("gpu_node", "big")],
+)
+def test_a_target_is_a_name_an_address_local_or_a_tag(target: str, name: str) -> None:
+    assert [found.name for found in find_target(target, HOSTS)] == [name]
+    placement = place(job(target_host=target), HOSTS)
+    assert isinstance(placement, Placement)
+    assert placement.options["label_selector"] == {NODE_LABEL: f"node-{name}"}
+
+
+@pytest.mark.parametrize("target", ["nowhere", "CPU", "memory", "10.0.0.3", "host:big"])
+def test_an_unknown_target_is_not_found_and_the_hosts_are_named(target: str) -> None:
+    with pytest.raises(NotFound, match="big, head"):
+        find_target(target, HOSTS)
+
+
+@pytest.mark.parametrize("target", ["", "a b", "../x", "x" * 300, None])
+def test_a_target_that_can_be_no_host_is_refused(target: Any) -> None:
+    with pytest.raises(InvalidInput):
+        find_target(target, HOSTS)
+
+
+def test_a_job_without_a_target_goes_to_any_host_with_a_docker_engine() -> None:
+    placement = place(job(cpus=0.5, gpus=1, memory=100), HOSTS)
+    assert placement == Placement(
+        {"num_cpus": 0.5, "num_gpus": 1, "memory": 100, "resources": {"docker_node": 0.001}}, None
+    )
+
+
+def test_a_host_whose_engine_does_not_answer_is_never_chosen() -> None:
+    placement = place(job(), [HEAD, replace(GPU, docker=False)])
+    assert isinstance(placement, Placement)
+    assert placement.options["label_selector"] == {NODE_LABEL: "!in(node-big)"}
+    pinned = place(job(target_host="big"), [HEAD, replace(GPU, docker=False, docker_error="no socket")])
+    assert pinned == Waiting(Reason.DOCKER_UNAVAILABLE, "Docker does not answer on big: no socket")
+
+
+def test_an_offline_target_is_waited_for() -> None:
+    waiting = place(job(target_host="big"), [HEAD, replace(GPU, online=False)])
+    assert isinstance(waiting, Waiting)
+    assert waiting.reason is Reason.HOST_UNREACHABLE
+
+
+def test_a_job_larger_than_every_host_is_asked_of_ray_and_told() -> None:
+    placement = place(job(cpus=64), HOSTS)
+    assert isinstance(placement, Placement)
+    assert placement.obstacle is not None
+    assert placement.obstacle.reason is Reason.UNSCHEDULABLE
+    assert "64 CPUs" in placement.obstacle.detail
+
+
+def test_an_adoption_goes_to_the_containers_host_and_takes_room_or_none() -> None:
+    record = job(cpus=2, memory=10)
+    label = {NODE_LABEL: "node-big"}
+    assert adopt_on(record, GPU, take_room=True).options == {"num_cpus": 2, "memory": 10, "label_selector": label}
+    assert adopt_on(record, GPU, take_room=False).options == {"num_cpus": 0, "label_selector": label}
+
+
+def test_the_hosts_answer_counts_what_jobs_hold() -> None:
+    jobs = [
+        job(state=State.RUNNING, host="big", cpus=2, memory=5),
+        job(state=State.UNKNOWN, host="big", cpus=1),
+        job(state=State.QUEUED),
+    ]
+    answer = hosts_answer([GPU, HEAD], jobs)
+    assert [entry["name"] for entry in answer["available_hosts"]] == ["head", "big"]
+    big = answer["hosts"]["big"]
+    assert (big["running"], big["used"], big["online"]) == (2, {"cpus": 3.0, "gpus": 0, "memory": 5}, True)
+    assert big["active_job_ids"] == ["j", "j"]
+    assert big["info"]["tags"] == ["gpu_node"]
+
+
+def container(job_id: str = "j", attempt: int = 1) -> dict[str, Any]:
+    return {"id": f"c-{job_id}-{attempt}", "job_id": job_id, "attempt": attempt}
+
+
+@pytest.mark.parametrize(
+    ("record", "orphan"),
+    [
+        (None, True),
+        (job(state=State.FINISHED), True),
+        (job(state=State.RUNNING, host="h", claimed=True), False),
+        (job(state=State.RUNNING, host="h", claimed=True, attempt=2), True),
+        (job(state=State.RUNNING, host="other", claimed=True), True),
+        (job(state=State.UNKNOWN, host="h", claimed=True), False),
+        (job(state=State.STOP_REQUESTED, host="h", claimed=True), False),
+    ],
+)
+def test_a_container_is_nobodys_unless_a_job_that_has_not_ended_runs_in_it(
+    record: JobRecord | None, orphan: bool
+) -> None:
+    assert bool(ownerless_containers([container()], "h", lambda _: record)) is orphan
+
+
+def test_the_grace_period_starts_over_when_a_thing_was_somebodys_meanwhile() -> None:
+    thing = Orphan("c", "why", "j")
+    patient, eager = Grace(1000), Grace(0)
+    assert patient.due("h", [thing]) == []
+    assert eager.due("h", [thing]) == [thing]
+    patient.seconds = 0
+    assert patient.due("h", []) == []
+    patient.seconds = 1000
+    assert patient.due("h", [thing]) == []
+
+
+def test_a_sentence_from_a_host_names_it_as_people_know_it() -> None:
+    lab = replace(GPU, hostname="vm-17")
+    assert lab.told("Docker on host vm-17 does not answer") == "Docker on host big does not answer"
+    assert lab.told(None) is None

@@ -1,0 +1,252 @@
+"""A build as a Ray Data pipeline: windows read wherever there is room, buildings completed once all are read.
+
+Read tasks push their window and their fields down to MongoDB and reduce documents to bins where they read them; what
+travels through Ray is small. Tasks ask for no CPU, so that a build neither waits for what simulations hold nor takes
+it, and for the resource of nodes that carry this package; how many run at once is set by the options.
+"""
+
+import logging
+import pickle
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import ray
+
+from workers.common import names
+from workers.common.answers import value_of
+from workers.common.clock import Deadline
+from workers.common.errors import NotFound, Unavailable
+from workers.common.files import remove_tree, storage_error, write_atomic
+from workers.datasets.asked.request import DatasetRequest
+from workers.datasets.asked.site_schema import Selection, SiteSchema
+from workers.datasets.builds.assembly import Dataset, complete_dataset
+from workers.datasets.builds.options import DatasetOptions
+from workers.datasets.builds.tasks import Row, Work, cancelled, complete_task, read_task, window_row
+from workers.datasets.files.building import BuildingResult
+from workers.datasets.plan import make_plan
+from workers.datasets.reading.documents import Reading
+from workers.datasets.reading.edges import Edges, edges
+from workers.datasets.reading.mongo import windows_of
+from workers.datasets.reading.users import CarNames
+from workers.datasets.steps.weather import SourceDataset
+from workers.datasets.steps.windows import WindowPartial
+from workers.sites.client import MongoConnection
+from workers.sites.database import Site
+from workers.sites.indexes import has_index
+from workers.sites.options import SitesOptions
+
+logger = logging.getLogger(__name__)
+
+#: How often a build that waits for tasks looks whether it is to end.
+_LOOK_S: Final = 0.2
+#: Shares of a build's work, in percent: until all windows are read, until all buildings are completed.
+_READ_PERCENT: Final = 80.0
+_COMPLETED_PERCENT: Final = 95.0
+
+#: Told the stage, the percentage and the number of documents (or rows) so far.
+Report = Callable[[str, float, int], None]
+
+
+@dataclass(frozen=True)
+class BuildJob:
+    """A build to be done: what was asked, of which site, with what, and where it is to lie until it is whole."""
+
+    request: DatasetRequest
+    schema: SiteSchema
+    selection: Selection
+    options: DatasetOptions
+    secret: bytes
+    sources: Mapping[str, SourceDataset]
+    folder: str
+
+
+def run(job: BuildJob, site: Site, connection: MongoConnection, report: Report, cancel: threading.Event) -> Dataset:
+    """Build into `job.folder`, which exists and is empty; returns the dataset without its buildings' files.
+
+    Raises:
+        NotFound, InvalidInput: see `make_plan` and `complete_dataset`.
+        Conflict: `cancel` was set.
+        Unavailable, StorageFull: MongoDB, the storage or Ray failed, or the build took too long.
+    """
+    with _Run(job, report, cancel) as build:
+        return build.run(site, connection)
+
+
+class _Run:
+    def __init__(self, job: BuildJob, report: Report, cancel: threading.Event) -> None:
+        self._job = job
+        self._report = report
+        self._cancel = cancel
+        self._deadline = Deadline(job.options.build_timeout_s)
+        cars = CarNames(job.schema.electric_vehicles_def, job.secret)
+        reading = Reading(job.schema.source_zone, cars, job.request.drop_generated)
+        self._work = Work(job.request.site, job.folder, job.request.period_ms, reading, job.options.sites)
+
+    def __enter__(self) -> "_Run":
+        parts = self._work.part(0).parent
+        try:
+            parts.mkdir()
+        except OSError as error:
+            raise storage_error(error, parts) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        remove_tree(self._work.part(0).parent)
+
+    def run(self, site: Site, connection: MongoConnection) -> Dataset:
+        job = self._job
+        self._report("starting", 0.0, 0)
+        rows, start_ms, end_ms = self._windows(site, connection)
+        summaries: dict[str, list[WindowPartial]] = {building: [] for building in job.selection.buildings}
+        documents = 0
+        for number, (building, content) in enumerate(self._map(read_task, rows, self._work), 1):
+            summaries[building].append(_loads(content))
+            documents += summaries[building][-1].documents
+            self._report("reading", number / len(rows) * _READ_PERCENT, documents)
+        plan = make_plan(job.request, job.schema, job.selection, summaries, start_ms, end_ms)
+        buildings = [
+            {"building": b, "parts": ",".join(str(row["number"]) for row in rows if row["building"] == b)}
+            for b in plan.buildings
+        ]
+        results: list[BuildingResult] = []
+        for _, content in self._map(complete_task, buildings, replace(self._work, plan=plan)):
+            results.append(_loads(content))
+            share = (_COMPLETED_PERCENT - _READ_PERCENT) * len(results) / len(buildings)
+            self._report("completing", _READ_PERCENT + share, documents)
+        self._report("writing", _COMPLETED_PERCENT, documents)
+        dataset = complete_dataset(plan, results, job.sources)
+        for name, content in dataset.files.items():
+            self._check()
+            _write(self._work, name, content)
+        return dataset
+
+    def _windows(self, site: Site, connection: MongoConnection) -> tuple[list[Row], int, int]:
+        """The read tasks, and the time that they cover."""
+        job, period = self._job, self._job.request.period_ms
+        start, end = job.request.from_ms, job.request.until_ms
+        if start is None or end is None:
+            found = [self._edges(site, connection, collection) for collection in job.selection.buildings.values()]
+            known = [edge for edge in found if edge is not None]
+            if not known:
+                raise NotFound(f"The site {site.name!r} has no documents with a timestamp", "no_documents")
+            start = min(edge.oldest_ms for edge in known) if start is None else start
+            end = max(edge.newest_ms for edge in known) + 1 if end is None else end
+        start, end = start // period * period, -(-end // period) * period
+        rows: list[Row] = []
+        for building, name in job.selection.buildings.items():
+            self._check()
+            collection = site.collection(name)
+            with connection.errors(f"{name} of site '{site.name}'"):
+                indexed = has_index(collection)
+                windows = windows_of(
+                    collection,
+                    job.schema.source_zone,
+                    start,
+                    end,
+                    indexed=indexed,
+                    documents=job.options.window_documents,
+                    pieces=job.options.readers,
+                )
+            rows += [
+                window_row(number, building, name, window, indexed=indexed)
+                for number, window in enumerate(windows, len(rows))
+            ]
+        return rows, start, end
+
+    def _edges(self, site: Site, connection: MongoConnection, name: str) -> Edges | None:
+        self._check()
+        with connection.errors(f"{name} of site '{site.name}'"):
+            return edges(site.collection(name), self._job.schema.source_zone)
+
+    def _map(self, task: Callable[[Row, Work], Row], rows: Sequence[Row], work: Work) -> Iterator[tuple[str, bytes]]:
+        """Each row's building and what its task gave, as tasks end.
+
+        The rows come through a thread: Ray Data waits for a task as long as it takes, and this build must be able to
+        end meanwhile. Tasks that are still running then see that their folder is gone.
+        """
+        outcomes: queue.SimpleQueue[Row | Exception | None] = queue.SimpleQueue()
+
+        def execute() -> None:
+            try:
+                for outcome in _dataset(task, rows, work, self._job.options.readers).iter_rows():
+                    outcomes.put(outcome)
+                outcomes.put(None)
+            except Exception as error:  # told to the build, which says what failed
+                outcomes.put(error)
+
+        if rows:
+            threading.Thread(target=execute, name="dataset-tasks", daemon=True).start()
+        for _ in rows:
+            outcome = self._next(outcomes)
+            if outcome is None or isinstance(outcome, Exception):
+                logger.error("Ray Data ended before all tasks of %s did", work.site, exc_info=outcome)
+                raise Unavailable(
+                    f"A task of the build failed: {type(outcome).__name__ if outcome else 'no answer'}", "build_failed"
+                ) from outcome
+            yield outcome["building"], value_of(_loads(outcome["answer"]))
+
+    def _next(self, outcomes: "queue.SimpleQueue[Row | Exception | None]") -> Row | Exception | None:
+        while True:
+            self._check()
+            try:
+                return outcomes.get(timeout=_LOOK_S)
+            except queue.Empty:
+                continue
+
+    def _check(self) -> None:
+        if self._cancel.is_set():
+            raise cancelled()
+        if self._deadline.passed():
+            raise Unavailable(f"The build took longer than {self._deadline.seconds:g} s", "build_timeout")
+
+
+def _dataset(task: Callable[[Row, Work], Row], rows: Sequence[Row], work: Work, readers: int) -> "ray.data.Dataset":
+    """Rows through a task each: one block for each row, so that each is a task of its own."""
+    prepare()
+    return ray.data.from_items(list(rows), override_num_blocks=len(rows)).map(
+        task,
+        fn_kwargs={"work": work},
+        num_cpus=0,
+        compute=ray.data.TaskPoolStrategy(size=readers),
+        resources={names.RESOURCE_PACKAGE: 0.001},
+    )
+
+
+def prepare() -> None:
+    """Import Ray Data, which takes seconds, and keep it from writing to the log what only its developers need."""
+    import ray.data
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+
+
+def warm() -> None:
+    """Start a process for tasks and let it import what they need, so that the first build need not wait for that."""
+    nothing = Work("", "", 1, Reading(None, CarNames({}, b"")), SitesOptions(None))
+    for _ in _dataset(_start, [{"building": ""}], nothing, 1).iter_rows():
+        logger.debug("A process for tasks of builds is ready")
+
+
+def _start(row: Row, work: Work) -> Row:
+    """A task that only has to arrive: its arguments bring the modules of the others with them."""
+    del work
+    return row
+
+
+def _loads(content: bytes) -> Any:
+    return pickle.loads(content)  # noqa: S301 - what our own tasks made
+
+
+def _write(work: Work, name: str, content: bytes) -> None:
+    path = work.staging / name
+    try:
+        write_atomic(path, content, durable=False)
+    except FileNotFoundError as error:
+        raise cancelled() from error
+    except OSError as error:
+        raise storage_error(error, path) from error

@@ -1,0 +1,155 @@
+"""What runs on the nodes that carry this package: read one window, or complete one building.
+
+A task is given plain data and gives plain data back: its value or its error (`workers.common.answers`). What is large
+stays on the shared storage: a window's partial and a building's files go into the build's staging folder. That folder
+is also the sign to go on: a build that was cancelled, or that ended otherwise, removed it.
+"""
+
+import functools
+import logging
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from workers.common.answers import failure, success
+from workers.common.errors import Conflict, OpevaError
+from workers.common.files import storage_error, write_atomic
+from workers.datasets.builds.niced import niced
+from workers.datasets.files.building import complete_building
+from workers.datasets.measures.grid import TimeWindow
+from workers.datasets.plan import Plan
+from workers.datasets.reading.documents import Document, Reading
+from workers.datasets.reading.mongo import window_documents
+from workers.datasets.steps.windows import WindowPartial, read_window
+from workers.sites.client import MongoConnection
+from workers.sites.options import SitesOptions
+
+logger = logging.getLogger(__name__)
+
+#: How many documents are read between two looks at whether the build goes on.
+_LOOK_EVERY: Final = 5000
+_PARTS: Final = "parts"
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all tasks of a build share. `plan` is made between the two kinds of tasks."""
+
+    site: str
+    folder: str
+    period_ms: int
+    reading: Reading
+    sites: SitesOptions
+    plan: Plan | None = None
+
+    @property
+    def staging(self) -> Path:
+        return Path(self.folder)
+
+    def part(self, number: int) -> Path:
+        """Where the partial of a window lies until its building is completed."""
+        return self.staging.with_name(f"{self.staging.name}.{_PARTS}") / f"{number}.pickle"
+
+    def check(self) -> None:
+        """Raises Conflict if the build does not go on."""
+        if not self.staging.is_dir():
+            raise cancelled()
+
+
+def cancelled() -> Conflict:
+    """The error of a build that was asked to end."""
+    return Conflict("The build was cancelled", "build_cancelled")
+
+
+def window_row(number: int, building: str, collection: str, window: TimeWindow, *, indexed: bool) -> Row:
+    """A read task as plain numbers and texts: dates would be changed on their way through Ray Data."""
+    return {
+        "number": number,
+        "building": building,
+        "collection": collection,
+        "indexed": indexed,
+        "start_ms": window.start_ms,
+        "end_ms": window.end_ms,
+        "prices_end_ms": window.prices_end_ms,
+    }
+
+
+def read_task(row: Row, work: Work) -> Row:
+    """Read a window: its partial goes to the storage, its summary into the answer."""
+
+    def read() -> bytes:
+        work.check()
+        window = TimeWindow(row["start_ms"], row["end_ms"], row["prices_end_ms"])
+        connection = _connection(work.sites)
+        what = f"{row['collection']} of site '{work.site}'"
+        with connection.errors(what):
+            collection = connection.client()[work.site][row["collection"]]
+            documents = window_documents(collection, window, work.reading.source_zone, indexed=row["indexed"])
+            checked = _while_wanted(documents, work)
+            partial = read_window(row["building"], checked, window, work.period_ms, work.reading)
+        _write(work.part(row["number"]), pickle.dumps(partial))
+        return pickle.dumps(partial.summary())
+
+    return _answer(read, row)
+
+
+def complete_task(row: Row, work: Work) -> Row:
+    """Complete a building from its parts (their numbers are in the row): its files go to the storage."""
+
+    def complete() -> bytes:
+        work.check()
+        if work.plan is None:
+            raise RuntimeError("A building can't be completed before the plan is made")
+        numbers = [int(number) for number in row["parts"].split(",")]
+        result = complete_building(work.plan, row["building"], [_read(work.part(number)) for number in numbers])
+        for name, content in result.files.items():
+            work.check()
+            _write(work.staging / name, content)
+        return pickle.dumps(replace(result, files={}))
+
+    return _answer(complete, row)
+
+
+def _answer(work: Callable[[], bytes], row: Row) -> Row:
+    try:
+        answer = success(niced(work))
+    except OpevaError as error:
+        answer = failure(error)
+    return {"building": row["building"], "answer": pickle.dumps(answer)}
+
+
+def _while_wanted(documents: Iterable[Document], work: Work) -> Iterator[Document]:
+    for number, document in enumerate(documents):
+        if number % _LOOK_EVERY == 0:
+            work.check()
+        yield document
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        # Flushed to the disk with the whole dataset, once.
+        write_atomic(path, content, durable=False)
+    except FileNotFoundError as error:
+        raise cancelled() from error
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def _read(path: Path) -> WindowPartial:
+    try:
+        partial: WindowPartial = pickle.loads(path.read_bytes())  # noqa: S301 - written by a task of this build
+    except FileNotFoundError as error:
+        raise cancelled() from error
+    except OSError as error:
+        raise storage_error(error, path) from error
+    return partial
+
+
+@functools.lru_cache(maxsize=4)
+def _connection(options: SitesOptions) -> MongoConnection:
+    """This process's client: the next task of the process finds it connected."""
+    return MongoConnection(options)

@@ -1,0 +1,215 @@
+"""The host agent: what must be done on a host without waiting for a slot there. One asynchronous actor per Ray node."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from docker.errors import APIError
+
+from workers.common.clock import Deadline, Stopwatch
+from workers.common.names import LABEL_CLUSTER
+from workers.host.containers import find, holders, listing, remove, stop, stop_job
+from workers.host.engine import UNREACHABLE, Engine, EngineError, cause, connect, hostname, inspect, unavailable
+from workers.host.images import pull
+from workers.host.job_tree import remove_job_tree
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: What the engine said of itself is told again without asking for this long.
+_FRESH_S: Final = 2.0
+_CALL_S: Final = 10.0
+#: Asking the engine how it is: the answer must be there before whoever asks this agent gives up.
+_PROBE_S: Final = 8.0
+_PULL_S: Final = 1800.0
+_REMOVE_S: Final = 20.0
+_THREADS: Final = 16
+_NVIDIA: Final = Path("/proc/driver/nvidia/gpus")
+
+
+class HostAgent:
+    """Answers for one host's Docker engine. Each method gives plain data, also about what went wrong there.
+
+    Blocking calls run in the agent's own threads, each with a deadline, so that a stuck engine stops no other answer.
+    """
+
+    def __init__(self, version: str = "", *, node_id: str = "", address: str = "") -> None:
+        """`version`: of this code, told in `info`; `node_id` and `address`: Ray's, of this node."""
+        self._version = version
+        self._node_id = node_id
+        self._address = address
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="docker")
+        # A probe must be answered even while each of the others waits for a container to stop.
+        self._probe_threads = ThreadPoolExecutor(2, thread_name_prefix="probe")
+        self._engine_facts: dict[str, Any] = {}
+        self._asked: Stopwatch | None = None
+        self._asking: asyncio.Future[dict[str, Any]] | None = None
+
+    async def info(self) -> dict[str, Any]:
+        """This host and its engine.
+
+        Keys: hostname, address, node_id, version, pid, docker (whether the engine answers), docker_error (a sentence or
+        None), docker_version, ncpu, memory (bytes), gpus (device ids that the NVIDIA driver has).
+        """
+        if self._asked is None or self._asked.elapsed() > _FRESH_S:
+            # Callers that come while the engine is being asked share the answer.
+            if self._asking is None or self._asking.done():
+                loop = asyncio.get_running_loop()
+                self._asking = loop.run_in_executor(self._probe_threads, _engine_facts)
+            try:
+                self._engine_facts = await asyncio.wait_for(asyncio.shield(self._asking), _PROBE_S)
+            except TimeoutError as error:
+                self._engine_facts = _no_engine(unavailable(TimeoutError(f"no answer in {_PROBE_S:g} s")), error)
+            self._asked = Stopwatch()
+        return {
+            "hostname": hostname(),
+            "address": self._address,
+            "node_id": self._node_id,
+            "version": self._version,
+            "pid": os.getpid(),
+            "gpus": _gpus(),
+            **self._engine_facts,
+        }
+
+    async def listing(self, cluster_id: str) -> dict[str, Any]:
+        """The installation's containers: `ok`, `error`, `containers` (`workers.host.containers.listing`)."""
+        try:
+            found = await self._docker(lambda engine: listing(engine, cluster_id), _CALL_S * 2)
+        except EngineError as error:
+            return {"ok": False, "error": error.detail, "containers": []}
+        return {"ok": True, "error": None, "containers": found}
+
+    async def holders(self, host_root: str) -> dict[str, Any]:
+        """Who uses a shared root, whichever installation: `containers` (ids of running ones), `error`."""
+        try:
+            found = await self._docker(lambda engine: holders(engine, host_root), _CALL_S * 2)
+        except EngineError as error:
+            return {"containers": [], "error": error.detail}
+        return {"containers": found, "error": None}
+
+    async def stop(self, cluster_id: str, job_id: str, grace_s: float, kill_deadline_s: float) -> dict[str, Any]:
+        """Stop a job's container (TERM, `grace_s`, KILL) and confirm that it has ended; removes none that has started.
+
+        Keys: outcome ("stopped", "absent", "not_confirmed" or "docker_unavailable"), detail, and of a stopped one
+        exit_code, oom_killed, started_at, finished_at. May be called again, also while a first call runs.
+        """
+        try:
+            return await self._docker(
+                lambda engine: stop_job(engine, cluster_id, job_id, grace_s, kill_deadline_s),
+                grace_s + kill_deadline_s + 3 * _CALL_S,
+            )
+        except EngineError as error:
+            nothing = dict.fromkeys(("exit_code", "oom_killed", "started_at", "finished_at"))
+            return {"outcome": "docker_unavailable", "detail": error.detail, **nothing}
+
+    async def remove(self, cluster_id: str, job_id: str) -> dict[str, Any]:
+        """Remove a job's containers, running or not: `removed` (ids), `error` (a sentence or None)."""
+        return await self._removal(lambda engine: [one["id"] for one in find(engine, job_id, cluster_id)], None)
+
+    async def sweep(self, cluster_id: str, container_ids: list[str], grace_s: float) -> dict[str, Any]:
+        """Stop (with `grace_s`) and remove these containers, as far as they are the installation's: as `remove`."""
+
+        def ours(engine: Engine) -> list[str]:
+            seen = [inspect(engine.client, container_id) for container_id in container_ids]
+            return [one["id"] for one in seen if one is not None and one["labels"].get(LABEL_CLUSTER) == cluster_id]
+
+        return await self._removal(ours, grace_s)
+
+    async def pull(self, image: str, timeout_s: float = _PULL_S) -> dict[str, Any]:
+        """Pull an image: `ok`, `reason` (a word of `workers.jobs.spec` or None), `error` (a sentence or None)."""
+        try:
+            await self._docker(lambda engine: pull(engine, image, timeout_s), timeout_s + 2 * _CALL_S)
+        except EngineError as error:
+            return {"ok": False, "reason": error.reason, "error": error.detail}
+        return {"ok": True, "reason": None, "error": None}
+
+    async def delete_tree(self, path: str, image: str, host_path: str) -> dict[str, Any]:
+        """Remove the folder `path`, which a root container may have written: `ok`, `error` (a sentence or None).
+
+        Where this process may not, a container of `image` does it; `host_path` is the folder as the engine sees it.
+        """
+
+        def work() -> str | None:
+            return remove_job_tree(Path(path), image, host_path, _CALL_S * 6)
+
+        try:
+            error = await self._in_thread(work, _CALL_S * 12)
+        except EngineError as failure:
+            error = failure.detail
+        return {"ok": error is None, "error": error}
+
+    async def _removal(self, which: Callable[[Engine], list[str]], grace_s: float | None) -> dict[str, Any]:
+        removed: list[str] = []
+
+        def work(engine: Engine) -> str | None:
+            for container_id in which(engine):
+                if grace_s is not None:
+                    stop(engine, container_id, grace_s, _REMOVE_S)
+                if not remove(engine, container_id, Deadline(_REMOVE_S)):
+                    return f"Docker on host {hostname()} did not remove container {container_id[:12]}"
+                removed.append(container_id)
+            return None
+
+        try:
+            error = await self._docker(work, (grace_s or 0) + 3 * _REMOVE_S)
+        except EngineError as failure:
+            error = failure.detail
+        return {"removed": list(removed), "error": error}
+
+    async def _docker(self, work: Callable[[Engine], T], timeout_s: float) -> T:
+        """`work` in a thread with the engine. Raises EngineError, also if that takes longer than `timeout_s`."""
+
+        def call() -> T:
+            try:
+                return work(connect(_CALL_S))
+            except APIError as error:
+                raise EngineError("docker_unavailable", f"Docker on host {hostname()}: {cause(error)}") from error
+            except UNREACHABLE as error:
+                raise unavailable(error) from error
+
+        return await self._in_thread(call, timeout_s)
+
+    async def _in_thread(self, call: Callable[[], T], timeout_s: float) -> T:
+        future = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        try:
+            return await asyncio.wait_for(asyncio.shield(future), timeout_s)
+        except TimeoutError as error:
+            raise unavailable(TimeoutError(f"no answer in {timeout_s:g} s")) from error
+
+
+def _engine_facts() -> dict[str, Any]:
+    try:
+        engine = connect(_PROBE_S)
+        facts = engine.client.info()
+    except EngineError as error:
+        return _no_engine(error, error)
+    except UNREACHABLE as error:
+        return _no_engine(unavailable(error), error)
+    return {
+        "docker": True,
+        "docker_error": None,
+        "docker_version": engine.version,
+        "ncpu": facts.get("NCPU"),
+        "memory": facts.get("MemTotal"),
+    }
+
+
+def _no_engine(error: EngineError, why: BaseException) -> dict[str, Any]:
+    logger.info("%s (%s)", error.detail, type(why).__name__)
+    nothing = dict.fromkeys(("docker_version", "ncpu", "memory"))
+    return {"docker": False, "docker_error": error.detail, **nothing}
+
+
+def _gpus() -> list[str]:
+    try:
+        return [str(number) for number, _ in enumerate(sorted(_NVIDIA.iterdir()))]
+    except OSError:
+        # No NVIDIA driver here.
+        return []

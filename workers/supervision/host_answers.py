@@ -1,0 +1,54 @@
+"""The hosts as `/hosts` gives them: plain data made of what is known of hosts and of active jobs."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from workers.jobs.records import JobRecord, State
+from workers.supervision.hosts import Host
+
+#: States in which a job takes room on its host.
+_HOLDING = (State.LAUNCHING, State.RUNNING, State.STOP_REQUESTED, State.UNKNOWN)
+
+
+def hosts_answer(hosts: Iterable[Host], active: Iterable[JobRecord]) -> dict[str, Any]:
+    """`available_hosts` (a list) and `hosts` (by name); resources in Ray's units, memory in bytes."""
+    jobs: dict[str, list[JobRecord]] = {}
+    for record in active:
+        if record.host is not None and record.state in _HOLDING:
+            jobs.setdefault(record.host, []).append(record)
+    listed = []
+    by_name = {}
+    for host in sorted(hosts, key=lambda host: (not host.head, host.name)):
+        mine = jobs.get(host.name, [])
+        common = {
+            "online": host.online,
+            "docker": bool(host.docker),
+            "docker_error": host.docker_error,
+            "resources": _totals(host),
+            "used": _used(mine),
+            "gpu": list(host.gpu),
+            "node_id": host.node_id,
+            "last_seen": host.last_seen,
+        }
+        listed.append({"name": host.name, "host": host.address, "running_jobs": len(mine), **common})
+        by_name[host.name] = {
+            "host": host.address,
+            "running": len(mine),
+            "active_job_ids": [record.job_id for record in mine],
+            "info": {"hostname": host.hostname, "tags": sorted(host.tags), "head": host.head, **host.info},
+            **common,
+        }
+    return {"available_hosts": listed, "hosts": by_name}
+
+
+def _totals(host: Host) -> dict[str, float]:
+    return {"cpus": host.amount("CPU"), "gpus": host.amount("GPU"), "memory": host.amount("memory")}
+
+
+def _used(jobs: list[JobRecord]) -> dict[str, float]:
+    """What jobs hold of a host; more than its totals where adopted jobs share the room of others."""
+    return {
+        "cpus": sum(job.cpus for job in jobs),
+        "gpus": sum(job.gpus for job in jobs),
+        "memory": sum(job.memory or 0 for job in jobs),
+    }

@@ -1,0 +1,41 @@
+"""Who keeps a copy of the jobs, and how far each has come.
+
+A change is told to whoever asked for it only after the copies have it too: a client that is served by one API process
+now and by another one next must not see time go backwards.
+"""
+
+import asyncio
+
+from workers.common.clock import Deadline, Stopwatch
+
+#: A reader that did not ask for so long is gone, and nobody waits for it.
+GONE_S = 5.0
+#: The longest that an answer waits for the copies.
+PATIENCE_S = 0.5
+
+
+class Readers:
+    """The readers of a feed. Asking for what came after a number tells that all up to it arrived."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, tuple[int, Stopwatch]] = {}
+        self._came = asyncio.Event()
+
+    def asks(self, reader: str, number: int) -> None:
+        """Note that a reader has all up to `number`."""
+        self._asked[reader] = (number, Stopwatch())
+        self._came.set()
+
+    async def have(self, number: int) -> None:
+        """Wait until every reader has all up to `number`, as long as patience goes."""
+        deadline = Deadline(PATIENCE_S)
+        while self._behind(number) and not deadline.passed():
+            self._came.clear()
+            try:
+                await asyncio.wait_for(self._came.wait(), deadline.left())
+            except TimeoutError:
+                return
+
+    def _behind(self, number: int) -> bool:
+        self._asked = {reader: seen for reader, seen in self._asked.items() if seen[1].elapsed() < GONE_S}
+        return any(has < number for has, _ in self._asked.values())
