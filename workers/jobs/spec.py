@@ -4,7 +4,7 @@ That code travels to its machine by value, so the classes here are for readers a
 an event are dictionaries of strings, numbers, booleans, lists and dictionaries.
 
     runner:  run_attempt(spec, claim, place) -> Iterator[event]          workers/host/runner.py
-    on Ray:  runner_function().options(...).remote(spec) -> events       workers/supervision/remote.py
+    on Ray:  runner_function().options(...).remote(spec) -> events       workers/host/remote.py
     agent:   agent_class().options(...).remote(version) -> HostAgent     the same
 """
 

@@ -17,6 +17,7 @@ from workers.common import names
 from workers.common.clock import Deadline, Stopwatch, now
 from workers.common.errors import OpevaError, StorageFull
 from workers.common.options import Options
+from workers.host.remote import runner_function
 from workers.jobs.attempt_spec import attempt_spec
 from workers.jobs.records import JobRecord, Reason
 from workers.jobs.spec import ADOPT, LAUNCH
@@ -24,7 +25,6 @@ from workers.supervision.book import JobBook
 from workers.supervision.hosts import Host, HostDirectory
 from workers.supervision.listings import Listings
 from workers.supervision.placement import Placement, Waiting, adopt_on, place
-from workers.supervision.remote import runner_function
 from workers.supervision.whereabouts import ALIVE, Absence, container_of, placed_on
 
 logger = logging.getLogger(__name__)

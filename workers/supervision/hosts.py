@@ -12,7 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from workers.common import names
 from workers.common.clock import Deadline, Stopwatch, now
 from workers.common.options import Options
-from workers.supervision.remote import agent_class
+from workers.host.remote import agent_class
 
 logger = logging.getLogger(__name__)
 
