@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workers.datasets.file_names import CARBON_FILE, MANIFEST_FILE, PRICING_FILE, SCHEMA_FILE, WEATHER_FILE
 from workers.datasets.files import manifest
 from workers.datasets.files.building import BuildingResult
 from workers.datasets.files.schema import SharedFiles, citylearn_schema
 from workers.datasets.files.shared import SharedColumns
 from workers.datasets.files.writers import json_bytes
-from workers.datasets.plan import CARBON_FILE, PRICING_FILE, SCHEMA_FILE, WEATHER_FILE, Plan
+from workers.datasets.plan import Plan
 from workers.datasets.steps.weather import SourceDataset
 
 
@@ -76,7 +77,7 @@ def complete_dataset(plan: Plan, results: Sequence[BuildingResult], sources: Map
         ),
         "warnings": manifest.unique([*warnings, *mended]),
     }
-    files[manifest.MANIFEST_FILE] = json_bytes(described)
+    files[MANIFEST_FILE] = json_bytes(described)
     for result in results:
         files.update(result.files)
     return Dataset(files, described)

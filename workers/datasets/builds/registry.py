@@ -19,7 +19,7 @@ from workers.common.errors import Conflict, NotFound, OpevaError
 from workers.common.files import remove_tree, write_atomic
 from workers.common.layout import Layout
 from workers.datasets.asked.request import parse_request
-from workers.datasets.asked.site_schema import BUILDING_PREFIX, SiteSchema, select_buildings
+from workers.datasets.asked.site_schema import SiteSchema, select_buildings
 from workers.datasets.builds import pipeline
 from workers.datasets.builds.options import DatasetOptions
 from workers.datasets.builds.sources import source_datasets
@@ -27,7 +27,7 @@ from workers.datasets.kept.store import DatasetStore, already_there
 from workers.datasets.reading.edges import edges
 from workers.datasets.reading.secret import installation_secret
 from workers.sites.client import MongoConnection
-from workers.sites.database import Sites
+from workers.sites.database import BUILDING_PREFIX, Sites
 from workers.sites.instants import iso_of_milliseconds
 
 logger = logging.getLogger(__name__)

@@ -5,11 +5,11 @@ import pandas as pd
 
 from workers.common.errors import InvalidInput
 from workers.datasets.asked.request import DatasetRequest
+from workers.datasets.file_names import CARBON_FILE, WEATHER_FILE
 from workers.datasets.kept.store import DatasetStore
 from workers.datasets.measures.arrays import Floats
 from workers.datasets.measures.columns import CARBON, WEATHER_COLUMNS
 from workers.datasets.measures.grid import MINUTE_MS
-from workers.datasets.plan import CARBON_FILE, WEATHER_FILE
 from workers.datasets.steps.weather import SourceDataset
 from workers.sites.instants import parse_instant
 

@@ -11,7 +11,6 @@ from workers.datasets.measures.grid import Grid
 from workers.datasets.steps.gaps import Filled, Rule
 from workers.sites.instants import iso_of_milliseconds
 
-MANIFEST_FILE: Final = "manifest.json"
 FORMAT: Final = 1
 _PACKAGE: Final = "opeva-backend"
 

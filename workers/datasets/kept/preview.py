@@ -10,7 +10,7 @@ import pandas as pd
 
 from workers.common.errors import InvalidInput, NotFound
 from workers.common.files import open_regular
-from workers.datasets.files.manifest import MANIFEST_FILE
+from workers.datasets.file_names import MANIFEST_FILE
 from workers.sites.instants import iso_of_milliseconds, parse_instant
 
 DEFAULT_POINTS: Final = 500

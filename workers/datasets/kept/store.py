@@ -19,9 +19,8 @@ from workers.common.clock import iso
 from workers.common.errors import Conflict, NotFound
 from workers.common.files import read_beneath, remove_tree, storage_error, sync_folder, write_atomic
 from workers.common.layout import Layout
-from workers.datasets.files.manifest import MANIFEST_FILE
+from workers.datasets.file_names import MANIFEST_FILE, SCHEMA_FILE
 from workers.datasets.files.writers import json_bytes
-from workers.datasets.plan import SCHEMA_FILE
 
 logger = logging.getLogger(__name__)
 

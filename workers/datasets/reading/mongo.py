@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 import bson
 from pymongo.collection import Collection
 
+from workers.datasets.measures.columns import PRICES_BEYOND_MS
 from workers.datasets.measures.grid import DAY_MS, TimeWindow, time_windows
 from workers.datasets.reading.documents import OBSERVATIONS, READ_FIELDS
-from workers.datasets.steps.prices import BEYOND_MS
 from workers.sites.client import Document
 from workers.sites.indexes import FIELD
 from workers.sites.stamps import STAMPS
@@ -47,11 +47,11 @@ def windows_of(
     if start_ms >= end_ms:
         return []
     if not indexed:
-        return [TimeWindow(start_ms, end_ms, end_ms + BEYOND_MS)]
+        return [TimeWindow(start_ms, end_ms, end_ms + PRICES_BEYOND_MS)]
     days = -(-(end_ms - start_ms) // DAY_MS)
     density = max(_count(collection, zone, start_ms + int(share * (days - 1)) * DAY_MS) for share in _SAMPLES)
     wanted = documents // density if density else _LONGEST_DAYS
-    return list(time_windows(start_ms, end_ms, max(1, min(wanted, _LONGEST_DAYS, days // pieces)), BEYOND_MS))
+    return list(time_windows(start_ms, end_ms, max(1, min(wanted, _LONGEST_DAYS, days // pieces)), PRICES_BEYOND_MS))
 
 
 def _count(collection: Collection[Document], zone: ZoneInfo | None, start_ms: int) -> int:
