@@ -1,4 +1,4 @@
-"""The building of datasets as a Serve deployment: one replica, which knows all builds.
+"""The building of datasets as a Serve deployment: one replica, which has the registry of builds.
 
 It does little itself: builds are Ray Data pipelines whose tasks run wherever the package is. Datasets that are there
 already need no deployment: the API reads them from the shared storage.
@@ -19,7 +19,7 @@ from workers.common import names
 from workers.common.errors import NotFound
 from workers.datasets.builds import pipeline
 from workers.datasets.builds.options import DatasetOptions
-from workers.datasets.builds.registry import Builds, outcome_of
+from workers.datasets.builds.registry import BuildRegistry, outcome_of
 
 logger = logging.getLogger(__name__)
 
@@ -33,13 +33,13 @@ class DatasetsReplica:
     """What the replica does. Methods raise Unavailable where MongoDB or the storage does not answer."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        self._builds = Builds(DatasetOptions.from_dict(options))
+        self._builds = BuildRegistry(DatasetOptions.from_dict(options))
         self._threads = ThreadPoolExecutor(_THREADS, "datasets")
         self._builds.take_up()
         threading.Thread(target=_warm, name="warm", daemon=True).start()
 
     async def start(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Begin a build; what is told of it. Raises InvalidInput, NotFound, Conflict."""
+        """Begin a build; returns its status. Raises InvalidInput, NotFound, Conflict."""
         return (await self._run(self._builds.start, body)).view()
 
     async def wait(self, name: str, seconds: float) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from workers.datasets.files.building import complete_building
 from workers.datasets.measures.columns import PRICES_BEYOND_MS
 from workers.datasets.measures.grid import time_windows
 from workers.datasets.plan import make_plan
-from workers.datasets.reading.documents import Reading
+from workers.datasets.reading.documents import ReadOptions
 from workers.datasets.reading.users import CarNames
 from workers.datasets.steps.weather import SourceDataset
 from workers.datasets.steps.windows import read_window
@@ -35,7 +35,7 @@ def build(
     site_schema = SiteSchema.of(schema)
     selection = select_buildings(request, site_schema, list(site))
     cars = CarNames(site_schema.electric_vehicles_def, SECRET)
-    reading = Reading(site_schema.source_zone, cars, request.drop_generated)
+    read_options = ReadOptions(site_schema.source_zone, cars, request.drop_generated)
     stamps = [
         stamp
         for collection in selection.buildings.values()
@@ -48,7 +48,7 @@ def build(
     end += -end % request.period_ms
     partials = {
         building: [
-            read_window(building, site[collection], window, request.period_ms, reading)
+            read_window(building, site[collection], window, request.period_ms, read_options)
             for window in time_windows(start, end, days, PRICES_BEYOND_MS)
         ]
         for building, collection in selection.buildings.items()

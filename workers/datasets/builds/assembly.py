@@ -1,8 +1,8 @@
 """A dataset from documents, step by step; nothing here reads a database or writes a file.
 
-1. `windows.read_window`: the documents of one building and one time window become a small `WindowPartial`.
+1. `steps.windows.read_window`: the documents of one building and one time window become a small `WindowPartial`.
 2. `plan.make_plan`: once all windows are read, their summaries say which time and which files the dataset has.
-3. `building_files.complete_building`: a building's partials become its files.
+3. `files.building.complete_building`: a building's partials become its files.
 4. `complete_dataset`: what buildings share (prices, weather, schema, manifest) joins them.
 """
 

@@ -27,7 +27,7 @@ from workers.datasets.builds.options import DatasetOptions
 from workers.datasets.builds.tasks import Row, Work, cancelled, complete_task, read_task, window_row
 from workers.datasets.files.building import BuildingResult
 from workers.datasets.plan import make_plan
-from workers.datasets.reading.documents import Reading
+from workers.datasets.reading.documents import ReadOptions
 from workers.datasets.reading.edges import Edges, edges
 from workers.datasets.reading.mongo import windows_of
 from workers.datasets.reading.users import CarNames
@@ -46,13 +46,13 @@ _LOOK_S: Final = 0.2
 _READ_PERCENT: Final = 80.0
 _COMPLETED_PERCENT: Final = 95.0
 
-#: Told the stage, the percentage and the number of documents (or rows) so far.
+#: Called with the stage, the percentage and the number of documents (or rows) so far.
 Report = Callable[[str, float, int], None]
 
 
 @dataclass(frozen=True)
-class BuildJob:
-    """A build to be done: what was asked, of which site, with what, and where it is to lie until it is whole."""
+class BuildInputs:
+    """What a build is made from: the request, the site's part of it, and the folder that its files go to."""
 
     request: DatasetRequest
     schema: SiteSchema
@@ -63,27 +63,31 @@ class BuildJob:
     folder: str
 
 
-def run(job: BuildJob, site: Site, connection: MongoConnection, report: Report, cancel: threading.Event) -> Dataset:
-    """Build into `job.folder`, which exists and is empty; returns the dataset without its buildings' files.
+def run(
+    inputs: BuildInputs, site: Site, connection: MongoConnection, report: Report, cancel: threading.Event
+) -> Dataset:
+    """Build into `inputs.folder`, which exists and is empty; returns the dataset without its buildings' files.
 
     Raises:
         NotFound, InvalidInput: see `make_plan` and `complete_dataset`.
         Conflict: `cancel` was set.
         Unavailable, StorageFull: MongoDB, the storage or Ray failed, or the build took too long.
     """
-    with _Run(job, report, cancel) as build:
-        return build.run(site, connection)
+    with _Run(inputs, report, cancel) as started:
+        return started.run(site, connection)
 
 
 class _Run:
-    def __init__(self, job: BuildJob, report: Report, cancel: threading.Event) -> None:
-        self._job = job
+    def __init__(self, inputs: BuildInputs, report: Report, cancel: threading.Event) -> None:
+        self._inputs = inputs
         self._report = report
         self._cancel = cancel
-        self._deadline = Deadline(job.options.build_timeout_s)
-        cars = CarNames(job.schema.electric_vehicles_def, job.secret)
-        reading = Reading(job.schema.source_zone, cars, job.request.drop_generated)
-        self._work = Work(job.request.site, job.folder, job.request.period_ms, reading, job.options.sites)
+        self._deadline = Deadline(inputs.options.build_timeout_s)
+        cars = CarNames(inputs.schema.electric_vehicles_def, inputs.secret)
+        read_options = ReadOptions(inputs.schema.source_zone, cars, inputs.request.drop_generated)
+        self._work = Work(
+            inputs.request.site, inputs.folder, inputs.request.period_ms, read_options, inputs.options.sites
+        )
 
     def __enter__(self) -> "_Run":
         parts = self._work.part(0).parent
@@ -97,16 +101,16 @@ class _Run:
         remove_tree(self._work.part(0).parent)
 
     def run(self, site: Site, connection: MongoConnection) -> Dataset:
-        job = self._job
+        inputs = self._inputs
         self._report("starting", 0.0, 0)
         rows, start_ms, end_ms = self._windows(site, connection)
-        summaries: dict[str, list[WindowPartial]] = {building: [] for building in job.selection.buildings}
+        summaries: dict[str, list[WindowPartial]] = {building: [] for building in inputs.selection.buildings}
         documents = 0
         for number, (building, content) in enumerate(self._map(read_task, rows, self._work), 1):
             summaries[building].append(_loads(content))
             documents += summaries[building][-1].documents
             self._report("reading", number / len(rows) * _READ_PERCENT, documents)
-        plan = make_plan(job.request, job.schema, job.selection, summaries, start_ms, end_ms)
+        plan = make_plan(inputs.request, inputs.schema, inputs.selection, summaries, start_ms, end_ms)
         buildings = [
             {"building": b, "parts": ",".join(str(row["number"]) for row in rows if row["building"] == b)}
             for b in plan.buildings
@@ -117,7 +121,7 @@ class _Run:
             share = (_COMPLETED_PERCENT - _READ_PERCENT) * len(results) / len(buildings)
             self._report("completing", _READ_PERCENT + share, documents)
         self._report("writing", _COMPLETED_PERCENT, documents)
-        dataset = complete_dataset(plan, results, job.sources)
+        dataset = complete_dataset(plan, results, inputs.sources)
         for name, content in dataset.files.items():
             self._check()
             _write(self._work, name, content)
@@ -125,10 +129,10 @@ class _Run:
 
     def _windows(self, site: Site, connection: MongoConnection) -> tuple[list[Row], int, int]:
         """The read tasks, and the time that they cover."""
-        job, period = self._job, self._job.request.period_ms
-        start, end = job.request.from_ms, job.request.until_ms
+        inputs, period = self._inputs, self._inputs.request.period_ms
+        start, end = inputs.request.from_ms, inputs.request.until_ms
         if start is None or end is None:
-            found = [self._edges(site, connection, collection) for collection in job.selection.buildings.values()]
+            found = [self._edges(site, connection, collection) for collection in inputs.selection.buildings.values()]
             known = [edge for edge in found if edge is not None]
             if not known:
                 raise NotFound(f"The site {site.name!r} has no documents with a timestamp", "no_documents")
@@ -136,19 +140,19 @@ class _Run:
             end = max(edge.newest_ms for edge in known) + 1 if end is None else end
         start, end = start // period * period, -(-end // period) * period
         rows: list[Row] = []
-        for building, name in job.selection.buildings.items():
+        for building, name in inputs.selection.buildings.items():
             self._check()
             collection = site.collection(name)
             with connection.errors(f"{name} of site '{site.name}'"):
                 indexed = has_index(collection)
                 windows = windows_of(
                     collection,
-                    job.schema.source_zone,
+                    inputs.schema.source_zone,
                     start,
                     end,
                     indexed=indexed,
-                    documents=job.options.window_documents,
-                    pieces=job.options.readers,
+                    documents=inputs.options.window_documents,
+                    pieces=inputs.options.readers,
                 )
             rows += [
                 window_row(number, building, name, window, indexed=indexed)
@@ -159,7 +163,7 @@ class _Run:
     def _edges(self, site: Site, connection: MongoConnection, name: str) -> Edges | None:
         self._check()
         with connection.errors(f"{name} of site '{site.name}'"):
-            return edges(site.collection(name), self._job.schema.source_zone)
+            return edges(site.collection(name), self._inputs.schema.source_zone)
 
     def _map(self, task: Callable[[Row, Work], Row], rows: Sequence[Row], work: Work) -> Iterator[tuple[str, bytes]]:
         """Each row's building and what its task gave, as tasks end.
@@ -171,10 +175,10 @@ class _Run:
 
         def execute() -> None:
             try:
-                for outcome in _dataset(task, rows, work, self._job.options.readers).iter_rows():
+                for outcome in _dataset(task, rows, work, self._inputs.options.readers).iter_rows():
                     outcomes.put(outcome)
                 outcomes.put(None)
-            except Exception as error:  # told to the build, which says what failed
+            except Exception as error:  # raised in the build's own thread, which says what failed
                 outcomes.put(error)
 
         if rows:
@@ -227,7 +231,7 @@ def prepare() -> None:
 
 def warm() -> None:
     """Start a process for tasks and let it import what they need, so that the first build need not wait for that."""
-    nothing = Work("", "", 1, Reading(None, CarNames({}, b"")), SitesOptions(None))
+    nothing = Work("", "", 1, ReadOptions(None, CarNames({}, b"")), SitesOptions(None))
     for _ in _dataset(_start, [{"building": ""}], nothing, 1).iter_rows():
         logger.debug("A process for tasks of builds is ready")
 

@@ -1,7 +1,7 @@
-"""The builds of this process: started, told of, cancelled, and remembered after their end.
+"""The builds of this process: started, cancelled, and their status, also after their end.
 
-Each build is a thread. What is told of it is kept beside the datasets too, so that a build is known after this process
-ended: one that was running then has failed, and says so.
+Each build is a thread. Its status is also a file beside the datasets, so that it can be asked for after this process
+ended. A build that was running then has failed, and its status says so.
 """
 
 import json
@@ -44,7 +44,10 @@ _STATUS_FOLDER: Final = "build-status"
 
 @dataclass
 class Build:
-    """A build and what is told of it. Times in epoch seconds; `answer` holds the error of one that failed."""
+    """A run that makes a dataset, and how far it is.
+
+    Times in epoch seconds; `answer` holds the error of a build that failed.
+    """
 
     name: str
     started_at: float
@@ -75,8 +78,8 @@ class Build:
         }
 
 
-class Builds:
-    """Starts builds, at most so many at once, and knows of all."""
+class BuildRegistry:
+    """Starts builds, runs a limited number of them at once, and keeps the status of each."""
 
     def __init__(self, options: DatasetOptions) -> None:
         self._options = options
@@ -93,11 +96,11 @@ class Builds:
         try:
             self._store.sweep()
             for path in self._status_folder.glob("*.json"):
-                told = self._told(path)
-                if told is not None and told.get("status") not in ENDED:
+                stored = self._stored_status(path)
+                if stored is not None and stored.get("status") not in ENDED:
                     detail = "The build was interrupted: the process that ran it ended"
                     interrupted = {"stage": FAILED, "error": detail, "code": "build_interrupted"}
-                    self._keep(path.stem, {**told, "status": FAILED, **interrupted})
+                    self._store_status(path.stem, {**stored, "status": FAILED, **interrupted})
         except OSError as error:
             logger.warning("The remains of earlier builds can't be cleared away: %s", error)
 
@@ -127,12 +130,14 @@ class Builds:
         def work() -> None:
             folder = self._store.staging()
             try:
-                job = pipeline.BuildJob(request, schema, selection, self._options, secret, sources, folder=str(folder))
-                self._run(build, job, site)
+                inputs = pipeline.BuildInputs(
+                    request, schema, selection, self._options, secret, sources, folder=str(folder)
+                )
+                self._make(build, inputs, site)
             finally:
                 remove_tree(folder)
 
-        threading.Thread(target=self._guard, args=(build, work), name=f"build {request.name}", daemon=True).start()
+        threading.Thread(target=self._run_to_end, args=(build, work), name=f"build {request.name}", daemon=True).start()
         return build
 
     def get(self, name: str) -> Build | None:
@@ -145,12 +150,12 @@ class Builds:
         build = self._builds.get(known)
         if build is not None and not (build.status == FINISHED and not self._store.exists(known)):
             return build.view()
-        told = self._told(self._status_path(known))
+        stored = self._stored_status(self._status_path(known))
         exists = self._store.exists(known)
-        if told is not None and (exists or told.get("status") != FINISHED):
-            return told
+        if stored is not None and (exists or stored.get("status") != FINISHED):
+            return stored
         if exists:
-            # Uploaded, or made before builds were told of.
+            # Uploaded, or built before the status of builds was stored.
             return Build(known, 0.0, status=FINISHED, stage=FINISHED, percent=100.0).view() | {"started_at": None}
         raise NotFound(f"There is no dataset {known!r}, and none is being built", "dataset_not_found")
 
@@ -187,15 +192,15 @@ class Builds:
             build.cancel.set()
         self._connection.close()
 
-    def _guard(self, build: Build, work: Any) -> None:
-        """Do a build's work when there is room, and tell of its end whatever that is."""
+    def _run_to_end(self, build: Build, work: Any) -> None:
+        """Do a build's work when there is room, and store its status at its end, whatever that is."""
         try:
             while not self._room.acquire(timeout=0.2):
                 if build.cancel.is_set():
                     raise Conflict("The build was cancelled", _CANCELLED)
             try:
                 build.status = RUNNING
-                self._keep(build.name, build.view())
+                self._store_status(build.name, build.view())
                 work()
                 build.status, build.stage, build.percent = FINISHED, FINISHED, 100.0
             finally:
@@ -204,7 +209,7 @@ class Builds:
             build.status = CANCELED if error.code == _CANCELLED else FAILED
             build.answer = failure(error)
         except Exception as error:
-            # Nobody waits in this thread: whoever asks for the status is told, and the log has the trace.
+            # Nobody waits in this thread: the status has the error, and the log has the trace.
             logger.exception("The build of %s failed", build.name)
             unforeseen = OpevaError(f"The build failed: {type(error).__name__}; the log has the details")
             build.status, build.answer = FAILED, failure(unforeseen)
@@ -212,15 +217,15 @@ class Builds:
             build.finished_at = now()
             if build.status != FINISHED:
                 build.stage = build.status
-            self._keep(build.name, build.view())
+            self._store_status(build.name, build.view())
             build.ended.set()
 
-    def _run(self, build: Build, job: pipeline.BuildJob, site: Any) -> None:
+    def _make(self, build: Build, inputs: pipeline.BuildInputs, site: Any) -> None:
         def report(stage: str, percent: float, rows: int) -> None:
             build.stage, build.percent, build.rows = stage, percent, rows
 
-        dataset = pipeline.run(job, site, self._connection, report, build.cancel)
-        self._store.install(Path(job.folder), job.request.name, overwrite=job.request.overwrite)
+        dataset = pipeline.run(inputs, site, self._connection, report, build.cancel)
+        self._store.install(Path(inputs.folder), inputs.request.name, overwrite=inputs.request.overwrite)
         build.rows = dataset.manifest["rows"]
         build.warnings = dataset.manifest["warnings"]
 
@@ -231,22 +236,22 @@ class Builds:
     def _status_path(self, name: str) -> Path:
         return self._status_folder / f"{name}.json"
 
-    def _keep(self, name: str, told: dict[str, Any]) -> None:
-        """Keep what is told of a build; the build goes on if that fails."""
+    def _store_status(self, name: str, status: dict[str, Any]) -> None:
+        """Store a build's status; the build goes on if that fails."""
         try:
             self._status_folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(self._status_path(name), json.dumps(told).encode())
+            write_atomic(self._status_path(name), json.dumps(status).encode())
         except OSError as error:
-            logger.warning("The status of the build %s can't be kept: %s", name, error)
+            logger.warning("The status of the build %s can't be stored: %s", name, error)
 
     @staticmethod
-    def _told(path: Path) -> dict[str, Any] | None:
+    def _stored_status(path: Path) -> dict[str, Any] | None:
         try:
-            told = json.loads(path.read_bytes())
+            stored = json.loads(path.read_bytes())
         except (OSError, ValueError):
             # There is none, or it was torn: as good as none.
             return None
-        return told if isinstance(told, dict) else None
+        return stored if isinstance(stored, dict) else None
 
 
 def outcome_of(build: Build) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from workers.datasets.builds.niced import niced
 from workers.datasets.files.building import complete_building
 from workers.datasets.measures.grid import TimeWindow
 from workers.datasets.plan import Plan
-from workers.datasets.reading.documents import Document, Reading
+from workers.datasets.reading.documents import Document, ReadOptions
 from workers.datasets.reading.mongo import window_documents
 from workers.datasets.steps.windows import WindowPartial, read_window
 from workers.sites.client import MongoConnection
@@ -42,7 +42,7 @@ class Work:
     site: str
     folder: str
     period_ms: int
-    reading: Reading
+    read_options: ReadOptions
     sites: SitesOptions
     plan: Plan | None = None
 
@@ -88,9 +88,9 @@ def read_task(row: Row, work: Work) -> Row:
         what = f"{row['collection']} of site '{work.site}'"
         with connection.errors(what):
             collection = connection.client()[work.site][row["collection"]]
-            documents = window_documents(collection, window, work.reading.source_zone, indexed=row["indexed"])
+            documents = window_documents(collection, window, work.read_options.source_zone, indexed=row["indexed"])
             checked = _while_wanted(documents, work)
-            partial = read_window(row["building"], checked, window, work.period_ms, work.reading)
+            partial = read_window(row["building"], checked, window, work.period_ms, work.read_options)
         _write(work.part(row["number"]), pickle.dumps(partial))
         return pickle.dumps(partial.summary())
 

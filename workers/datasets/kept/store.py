@@ -66,7 +66,7 @@ class DatasetStore:
         ]
 
     def manifest(self, name: str) -> dict[str, Any]:
-        """A dataset's manifest; of one that was not built here, what its files tell. Raises NotFound."""
+        """A dataset's manifest; of one that was not built here, what can be read from its files. Raises NotFound."""
         folder = self.folder(name)
         described = _json(folder, MANIFEST_FILE)
         if described is None:
@@ -207,7 +207,7 @@ def _json(folder: Path, file: str) -> dict[str, Any] | None:
 
 
 def _from_schema(folder: Path) -> dict[str, Any]:
-    """What CityLearn's schema tells of a dataset that has no manifest."""
+    """What CityLearn's schema says of a dataset that has no manifest."""
     schema = _json(folder, SCHEMA_FILE) or {}
     buildings = schema.get("buildings")
     buildings = buildings if isinstance(buildings, dict) else {}

@@ -3,7 +3,7 @@
 With an index on `timestamp` MongoDB could sort and stop at the first document. A server that builds a whole result
 before it hands out its first document would read everything for that, so time is probed in windows from the outside
 inwards: an empty one costs next to nothing, and only the first that is not is looked into. Without an index one scan
-tells both ends.
+finds both ends.
 """
 
 import math
