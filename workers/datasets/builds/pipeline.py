@@ -28,7 +28,7 @@ from workers.datasets.builds.tasks import Row, Work, cancelled, complete_task, r
 from workers.datasets.files.building import BuildingResult
 from workers.datasets.plan import make_plan
 from workers.datasets.reading.documents import ReadOptions
-from workers.datasets.reading.edges import Edges, edges
+from workers.datasets.reading.extent import Extent, extent_of
 from workers.datasets.reading.mongo import windows_of
 from workers.datasets.reading.users import CarNames
 from workers.datasets.steps.weather import SourceDataset
@@ -132,12 +132,12 @@ class _Run:
         inputs, period = self._inputs, self._inputs.request.period_ms
         start, end = inputs.request.from_ms, inputs.request.until_ms
         if start is None or end is None:
-            found = [self._edges(site, connection, collection) for collection in inputs.selection.buildings.values()]
-            known = [edge for edge in found if edge is not None]
+            found = [self._extent(site, connection, collection) for collection in inputs.selection.buildings.values()]
+            known = [extent for extent in found if extent is not None]
             if not known:
                 raise NotFound(f"The site {site.name!r} has no documents with a timestamp", "no_documents")
-            start = min(edge.oldest_ms for edge in known) if start is None else start
-            end = max(edge.newest_ms for edge in known) + 1 if end is None else end
+            start = min(extent.oldest_ms for extent in known) if start is None else start
+            end = max(extent.newest_ms for extent in known) + 1 if end is None else end
         start, end = start // period * period, -(-end // period) * period
         rows: list[Row] = []
         for building, name in inputs.selection.buildings.items():
@@ -160,10 +160,10 @@ class _Run:
             ]
         return rows, start, end
 
-    def _edges(self, site: Site, connection: MongoConnection, name: str) -> Edges | None:
+    def _extent(self, site: Site, connection: MongoConnection, name: str) -> Extent | None:
         self._check()
         with connection.errors(f"{name} of site '{site.name}'"):
-            return edges(site.collection(name), self._inputs.schema.source_zone)
+            return extent_of(site.collection(name), self._inputs.schema.source_zone)
 
     def _map(self, task: Callable[[Row, Work], Row], rows: Sequence[Row], work: Work) -> Iterator[tuple[str, bytes]]:
         """Each row's building and what its task gave, as tasks end.

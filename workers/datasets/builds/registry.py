@@ -24,7 +24,7 @@ from workers.datasets.builds import pipeline
 from workers.datasets.builds.options import DatasetOptions
 from workers.datasets.builds.sources import source_datasets
 from workers.datasets.kept.store import DatasetStore, already_there
-from workers.datasets.reading.edges import edges
+from workers.datasets.reading.extent import extent_of
 from workers.datasets.reading.secret import installation_secret
 from workers.sites.client import MongoConnection
 from workers.sites.database import BUILDING_PREFIX, Sites
@@ -175,7 +175,7 @@ class BuildRegistry:
             if not collection.startswith(BUILDING_PREFIX):
                 continue
             with self._connection.errors(f"{collection} of site '{site.name}'"):
-                found = edges(site.collection(collection), site.source_zone)
+                found = extent_of(site.collection(collection), site.source_zone)
             if found is not None:
                 rows.append(
                     {
