@@ -20,7 +20,7 @@ from workers.sites.client import Document
 from workers.sites.indexes import FIELD, has_index
 from workers.sites.instants import DAY_S
 from workers.sites.stamps import STAMPS, Stamp
-from workers.sites.time_queries import EARLIEST_S, STAMPS_ONLY, batches, between, latest_s, may_occur, occurs
+from workers.sites.time_queries import EARLIEST_S, STAMPS_ONLY, batches, latest_s, may_occur, occurs, of_kind
 
 _WINDOW_S: Final = 8 * DAY_S
 
@@ -36,7 +36,7 @@ class Extent:
 def extent_of(collection: Collection[Document], zone: ZoneInfo | None) -> Extent | None:
     """A collection's extent; None where no document has a timestamp that can be read."""
     if not has_index(collection):
-        known = list(_instants(collection, {}, zone))
+        known = list(_instants(batches(collection, {}, STAMPS_ONLY), zone))
     else:
         kinds = [stamp for stamp in STAMPS if may_occur(collection, stamp)]
         found = [_outermost(collection, stamp, zone, newest=newest) for stamp in kinds for newest in (False, True)]
@@ -54,8 +54,8 @@ def _outermost(collection: Collection[Document], stamp: Stamp, zone: ZoneInfo | 
         low, high = _narrowed(collection, stamp, low, high, newest=newest)
         # Where the order of values is not that of instants, a neighbour may be further out.
         slack = 2 * stamp.slack(zone)
-        condition = between(stamp, low - slack, high + slack)
-        known = list(_instants(collection, condition, zone)) if condition is not None else []
+        found = of_kind(collection, stamp, low - slack, high + slack, STAMPS_ONLY)
+        known = list(_instants(found, zone))
         if known:
             return max(known) if newest else min(known)
     return None
@@ -80,8 +80,8 @@ def _windows(*, newest: bool) -> Iterator[tuple[float, float]]:
     return iter(windows[::-1] if newest else windows)
 
 
-def _instants(collection: Collection[Document], condition: Document, zone: ZoneInfo | None) -> Iterator[float]:
-    for documents in batches(collection, condition, STAMPS_ONLY):
+def _instants(batches_read: Iterator[list[Document]], zone: ZoneInfo | None) -> Iterator[float]:
+    for documents in batches_read:
         for document in documents:
             instant = instants.to_epoch(document.get(FIELD), zone)
             if instant is not None:
