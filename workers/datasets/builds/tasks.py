@@ -16,6 +16,7 @@ from typing import Any, Final
 from workers.common.answers import failure, success
 from workers.common.errors import Conflict, OpevaError
 from workers.common.files import storage_error, write_atomic
+from workers.datasets.builds.build import CANCELLED_CODE
 from workers.datasets.builds.niced import niced
 from workers.datasets.files.building import complete_building
 from workers.datasets.measures.grid import TimeWindow
@@ -62,7 +63,7 @@ class Work:
 
 def cancelled() -> Conflict:
     """The error of a build that was asked to end."""
-    return Conflict("The build was cancelled", "build_cancelled")
+    return Conflict("The build was cancelled", CANCELLED_CODE)
 
 
 def window_row(number: int, building: str, collection: str, window: TimeWindow, *, indexed: bool) -> Row:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypedDict
 from zoneinfo import ZoneInfo
 
 from pymongo.collection import Collection
@@ -18,11 +18,19 @@ from pymongo.collection import Collection
 from workers.sites import instants
 from workers.sites.client import Document
 from workers.sites.indexes import FIELD, has_index
-from workers.sites.instants import DAY_S
+from workers.sites.instants import DAY_S, iso_of_milliseconds
 from workers.sites.stamps import STAMPS, Stamp
 from workers.sites.time_queries import EARLIEST_S, STAMPS_ONLY, batches, latest_s, may_occur, occurs, of_kind
 
 _WINDOW_S: Final = 8 * DAY_S
+
+
+class AvailableDates(TypedDict):
+    """The time that a building's collection has documents of, ISO 8601 in UTC. Made by `Extent.as_dates`."""
+
+    installation: str
+    oldest_record: str
+    newest_record: str
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,14 @@ class Extent:
 
     oldest_ms: int
     newest_ms: int
+
+    def as_dates(self, collection: str) -> AvailableDates:
+        """As clients see it."""
+        return {
+            "installation": collection,
+            "oldest_record": iso_of_milliseconds(self.oldest_ms),
+            "newest_record": iso_of_milliseconds(self.newest_ms),
+        }
 
 
 def extent_of(collection: Collection[Document], zone: ZoneInfo | None) -> Extent | None:
