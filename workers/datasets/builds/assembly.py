@@ -8,11 +8,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from workers.datasets.file_names import CARBON_FILE, MANIFEST_FILE, PRICING_FILE, SCHEMA_FILE, WEATHER_FILE
 from workers.datasets.files import manifest
 from workers.datasets.files.building import BuildingResult
+from workers.datasets.files.manifest import Manifest
 from workers.datasets.files.schema import SharedFiles, citylearn_schema
 from workers.datasets.files.shared import SharedColumns
 from workers.datasets.files.writers import json_bytes
@@ -28,7 +28,7 @@ class Dataset:
     """
 
     files: dict[str, bytes]
-    manifest: dict[str, Any]
+    manifest: Manifest
 
 
 def complete_dataset(plan: Plan, results: Sequence[BuildingResult], sources: Mapping[str, SourceDataset]) -> Dataset:
@@ -55,7 +55,7 @@ def complete_dataset(plan: Plan, results: Sequence[BuildingResult], sources: Map
         plan.zone,
     )
     files[SCHEMA_FILE] = json_bytes(schema)
-    described = {
+    described: Manifest = {
         "format": manifest.FORMAT,
         "name": plan.request.name,
         "description": plan.request.description,
@@ -69,11 +69,11 @@ def complete_dataset(plan: Plan, results: Sequence[BuildingResult], sources: Map
         "rows": plan.grid.bins,
         "cars": len(cars),
         "chargers": sum(len(result.parts.charger_files) for result in results),
-        "buildings": [result.report for result in results],
-        "shared_columns": shared.reports,
+        "buildings": [result.entry for result in results],
+        "shared_columns": shared.entries,
         "files": sorted(
             [*manifest.file_entries(files), *(entry for result in results for entry in result.entries)],
-            key=lambda entry: str(entry["name"]),
+            key=lambda entry: entry["name"],
         ),
         "warnings": manifest.unique([*warnings, *mended]),
     }

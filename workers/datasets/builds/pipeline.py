@@ -6,25 +6,36 @@ it, and for the resource of nodes that carry this package; how many run at once 
 """
 
 import logging
-import pickle
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import ray
 
 from workers.common import names
-from workers.common.answers import value_of
 from workers.common.clock import Deadline
 from workers.common.errors import NotFound, Unavailable
-from workers.common.files import remove_tree, storage_error, write_atomic
+from workers.common.files import remove_tree, storage_error
 from workers.datasets.asked.request import DatasetRequest
 from workers.datasets.asked.site_schema import Selection, SiteSchema
 from workers.datasets.builds.assembly import Dataset, complete_dataset
 from workers.datasets.builds.options import DatasetOptions
-from workers.datasets.builds.tasks import Row, Work, cancelled, complete_task, read_task, window_row
+from workers.datasets.builds.tasks import (
+    BuildingRow,
+    TaskAnswer,
+    WindowRow,
+    Work,
+    building_result,
+    building_row,
+    cancelled,
+    complete_task,
+    read_task,
+    window_row,
+    window_summary,
+    write_staged,
+)
 from workers.datasets.files.building import BuildingResult
 from workers.datasets.plan import make_plan
 from workers.datasets.reading.documents import ReadOptions
@@ -45,6 +56,8 @@ _LOOK_S: Final = 0.2
 #: Shares of a build's work, in percent: until all windows are read, until all buildings are completed.
 _READ_PERCENT: Final = 80.0
 _COMPLETED_PERCENT: Final = 95.0
+
+R = TypeVar("R", WindowRow, BuildingRow)
 
 #: Called with the stage, the percentage and the number of documents (or rows) so far.
 Report = Callable[[str, float, int], None]
@@ -106,28 +119,26 @@ class _Run:
         rows, start_ms, end_ms = self._windows(site, connection)
         summaries: dict[str, list[WindowPartial]] = {building: [] for building in inputs.selection.buildings}
         documents = 0
-        for number, (building, content) in enumerate(self._map(read_task, rows, self._work), 1):
-            summaries[building].append(_loads(content))
-            documents += summaries[building][-1].documents
+        for number, answer in enumerate(self._map(read_task, rows, self._work), 1):
+            summary = window_summary(answer)
+            summaries[answer["building"]].append(summary)
+            documents += summary.documents
             self._report("reading", number / len(rows) * _READ_PERCENT, documents)
         plan = make_plan(inputs.request, inputs.schema, inputs.selection, summaries, start_ms, end_ms)
-        buildings = [
-            {"building": b, "parts": ",".join(str(row["number"]) for row in rows if row["building"] == b)}
-            for b in plan.buildings
-        ]
+        buildings = [building_row(building, rows) for building in plan.buildings]
         results: list[BuildingResult] = []
-        for _, content in self._map(complete_task, buildings, replace(self._work, plan=plan)):
-            results.append(_loads(content))
+        for answer in self._map(complete_task, buildings, replace(self._work, plan=plan)):
+            results.append(building_result(answer))
             share = (_COMPLETED_PERCENT - _READ_PERCENT) * len(results) / len(buildings)
             self._report("completing", _READ_PERCENT + share, documents)
         self._report("writing", _COMPLETED_PERCENT, documents)
         dataset = complete_dataset(plan, results, inputs.sources)
         for name, content in dataset.files.items():
             self._check()
-            _write(self._work, name, content)
+            write_staged(self._work.staging / name, content)
         return dataset
 
-    def _windows(self, site: Site, connection: MongoConnection) -> tuple[list[Row], int, int]:
+    def _windows(self, site: Site, connection: MongoConnection) -> tuple[list[WindowRow], int, int]:
         """The read tasks, and the time that they cover."""
         inputs, period = self._inputs, self._inputs.request.period_ms
         start, end = inputs.request.from_ms, inputs.request.until_ms
@@ -139,7 +150,7 @@ class _Run:
             start = min(extent.oldest_ms for extent in known) if start is None else start
             end = max(extent.newest_ms for extent in known) + 1 if end is None else end
         start, end = start // period * period, -(-end // period) * period
-        rows: list[Row] = []
+        rows: list[WindowRow] = []
         for building, name in inputs.selection.buildings.items():
             self._check()
             collection = site.collection(name)
@@ -165,13 +176,13 @@ class _Run:
         with connection.errors(f"{name} of site '{site.name}'"):
             return extent_of(site.collection(name), self._inputs.schema.source_zone)
 
-    def _map(self, task: Callable[[Row, Work], Row], rows: Sequence[Row], work: Work) -> Iterator[tuple[str, bytes]]:
-        """Each row's building and what its task gave, as tasks end.
+    def _map(self, task: Callable[[R, Work], TaskAnswer], rows: Sequence[R], work: Work) -> Iterator[TaskAnswer]:
+        """What the task of each row gave, as tasks end.
 
         The rows come through a thread: Ray Data waits for a task as long as it takes, and this build must be able to
         end meanwhile. Tasks that are still running then see that their folder is gone.
         """
-        outcomes: queue.SimpleQueue[Row | Exception | None] = queue.SimpleQueue()
+        outcomes: queue.SimpleQueue[TaskAnswer | Exception | None] = queue.SimpleQueue()
 
         def execute() -> None:
             try:
@@ -190,9 +201,9 @@ class _Run:
                 raise Unavailable(
                     f"A task of the build failed: {type(outcome).__name__ if outcome else 'no answer'}", "build_failed"
                 ) from outcome
-            yield outcome["building"], value_of(_loads(outcome["answer"]))
+            yield outcome
 
-    def _next(self, outcomes: "queue.SimpleQueue[Row | Exception | None]") -> Row | Exception | None:
+    def _next(self, outcomes: "queue.SimpleQueue[TaskAnswer | Exception | None]") -> TaskAnswer | Exception | None:
         while True:
             self._check()
             try:
@@ -207,7 +218,7 @@ class _Run:
             raise Unavailable(f"The build took longer than {self._deadline.seconds:g} s", "build_timeout")
 
 
-def _dataset(task: Callable[[Row, Work], Row], rows: Sequence[Row], work: Work, readers: int) -> "ray.data.Dataset":
+def _dataset(task: Callable[[R, Work], TaskAnswer], rows: Sequence[R], work: Work, readers: int) -> "ray.data.Dataset":
     """Rows through a task each: one block for each row, so that each is a task of its own."""
     prepare()
     return ray.data.from_items(list(rows), override_num_blocks=len(rows)).map(
@@ -232,25 +243,11 @@ def prepare() -> None:
 def warm() -> None:
     """Start a process for tasks and let it import what they need, so that the first build need not wait for that."""
     nothing = Work("", "", 1, ReadOptions(None, CarNames({}, b"")), SitesOptions(None))
-    for _ in _dataset(_start, [{"building": ""}], nothing, 1).iter_rows():
+    for _ in _dataset(_start, [building_row("", [])], nothing, 1).iter_rows():
         logger.debug("A process for tasks of builds is ready")
 
 
-def _start(row: Row, work: Work) -> Row:
+def _start(row: BuildingRow, work: Work) -> TaskAnswer:
     """A task that only has to arrive: its arguments bring the modules of the others with them."""
     del work
-    return row
-
-
-def _loads(content: bytes) -> Any:
-    return pickle.loads(content)  # noqa: S301 - what our own tasks made
-
-
-def _write(work: Work, name: str, content: bytes) -> None:
-    path = work.staging / name
-    try:
-        write_atomic(path, content, durable=False)
-    except FileNotFoundError as error:
-        raise cancelled() from error
-    except OSError as error:
-        raise storage_error(error, path) from error
+    return {"building": row["building"], "answer": b""}
