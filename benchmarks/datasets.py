@@ -40,7 +40,7 @@ from workers.datasets.builds import pipeline
 from workers.datasets.builds.options import DatasetOptions
 from workers.datasets.kept.store import DatasetStore
 from workers.datasets.measures.grid import MINUTE_MS, TimeWindow
-from workers.datasets.reading.documents import Reading
+from workers.datasets.reading.documents import ReadOptions
 from workers.datasets.reading.mongo import PROJECTION
 from workers.datasets.reading.users import CarNames
 from workers.datasets.steps.windows import read_window
@@ -144,7 +144,7 @@ def _prepare(data: Data) -> None:
 def _convert(period_ms: int) -> None:
     window = TimeWindow(0, 1 << 52, 1 << 52)
     for _ in range(_ROUNDS):
-        read_window("0", _sample, window, period_ms, Reading(None, CarNames({}, b"benchmark")))
+        read_window("0", _sample, window, period_ms, ReadOptions(None, CarNames({}, b"benchmark")))
 
 
 def _spin(_: int) -> None:
@@ -171,8 +171,8 @@ def build(options: DatasetOptions, request: DatasetRequest) -> float:
     schema = SiteSchema.of(site.schema)
     selection = select_buildings(request, schema, site.collections)
     staged = store.staging()
-    job = pipeline.BuildJob(request, schema, selection, options, b"benchmark", {}, str(staged))
-    pipeline.run(job, site, connection, lambda *_: None, threading.Event())
+    inputs = pipeline.BuildInputs(request, schema, selection, options, b"benchmark", {}, str(staged))
+    pipeline.run(inputs, site, connection, lambda *_: None, threading.Event())
     store.install(staged, request.name, overwrite=False)
     return time.perf_counter() - begun
 

@@ -1,36 +1,59 @@
-"""A call of a deployment's method with a deadline, whose errors are ours."""
+"""Calls of another deployment's methods, with a deadline, and with errors that are ours.
+
+A deployment's methods are declared once, as a Protocol (`deployments.interfaces`). Its replica and its client implement
+it, and the client names each method by its declaration, so that mypy checks the name, the arguments and the answer.
+"""
 
 import asyncio
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ray.exceptions import RayError
 
 from workers.common.errors import OpevaError, Unavailable
 
+P = ParamSpec("P")
+T = TypeVar("T")
 
-async def call(handle: Any, method: str, *args: Any, limit_s: float, deployment: str, what: str) -> Any:
-    """What `handle.<method>.remote(*args)` answers.
 
-    Args:
-        deployment: the deployment's name, `sites` or `datasets`; the reason of an Unavailable is `<name>_unavailable`.
-        what: whom or what the call is about, for messages: `site 'living_lab'`.
+class Remote:
+    """A deployment's handle. `name` is `sites` or `datasets`; its Unavailable has the code `<name>_unavailable`."""
 
-    Raises:
-        OpevaError: what the method raised.
-        Unavailable: it did not answer within `limit_s`, or the replica failed.
-    """
-    try:
-        async with asyncio.timeout(limit_s):
-            return await getattr(handle, method).remote(*args)
-    except TimeoutError as error:
-        raise Unavailable(
-            f"The {deployment} deployment did not answer for {what} within {limit_s:g} s", f"{deployment}_unavailable"
-        ) from error
-    except RayError as error:
-        # Ray wraps what the replica raised.
-        cause = getattr(error, "cause", None)
-        if isinstance(cause, OpevaError):
-            raise cause from None
-        raise Unavailable(
-            f"The {deployment} deployment failed at {what}: {type(error).__name__}", f"{deployment}_unavailable"
-        ) from error
+    def __init__(self, name: str, handle: Any) -> None:
+        self._name = name
+        self._handle = handle
+
+    async def call(
+        self,
+        limit_s: float,
+        what: str,
+        method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """The answer of a method of the deployment.
+
+        Args:
+            what: whom or what the call is about, for messages: `site 'living_lab'`.
+            method: the method as its interface declares it: `DatasetBuilds.status`.
+
+        Raises:
+            OpevaError: what the method raised.
+            Unavailable: it did not answer within `limit_s`, or the replica failed.
+        """
+        try:
+            async with asyncio.timeout(limit_s):
+                # The one place where a method is found by its name: Serve's handles have no types.
+                answer: T = await getattr(self._handle, method.__name__).remote(*args, **kwargs)
+                return answer
+        except TimeoutError as error:
+            raise self._unavailable(f"did not answer for {what} within {limit_s:g} s") from error
+        except RayError as error:
+            # Ray wraps what the replica raised.
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, OpevaError):
+                raise cause from None
+            raise self._unavailable(f"failed at {what}: {type(error).__name__}") from error
+
+    def _unavailable(self, event: str) -> Unavailable:
+        return Unavailable(f"The {self._name} deployment {event}", f"{self._name}_unavailable")

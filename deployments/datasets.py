@@ -1,4 +1,4 @@
-"""The building of datasets as a Serve deployment: one replica, which knows all builds.
+"""The building of datasets as a Serve deployment: one replica, which has the registry of builds.
 
 It does little itself: builds are Ray Data pipelines whose tasks run wherever the package is. Datasets that are there
 already need no deployment: the API reads them from the shared storage.
@@ -15,11 +15,14 @@ from ray import serve
 from ray.exceptions import RayError
 from ray.serve import Application
 
+from deployments.interfaces import DatasetBuilds
 from workers.common import names
 from workers.common.errors import NotFound
 from workers.datasets.builds import pipeline
+from workers.datasets.builds.build import BuildOutcome, BuildStatus
 from workers.datasets.builds.options import DatasetOptions
-from workers.datasets.builds.registry import Builds, outcome_of
+from workers.datasets.builds.registry import BuildRegistry
+from workers.datasets.reading.extent import AvailableDates
 
 logger = logging.getLogger(__name__)
 
@@ -29,38 +32,31 @@ T = TypeVar("T")
 _THREADS: Final = 64
 
 
-class DatasetsReplica:
-    """What the replica does. Methods raise Unavailable where MongoDB or the storage does not answer."""
+class DatasetsReplica(DatasetBuilds):
+    """What the replica does."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        self._builds = Builds(DatasetOptions.from_dict(options))
+        self._builds = BuildRegistry(DatasetOptions.from_dict(options))
         self._threads = ThreadPoolExecutor(_THREADS, "datasets")
         self._builds.take_up()
         threading.Thread(target=_warm, name="warm", daemon=True).start()
 
-    async def start(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Begin a build; what is told of it. Raises InvalidInput, NotFound, Conflict."""
-        return (await self._run(self._builds.start, body)).view()
+    async def start(self, body: dict[str, Any]) -> BuildStatus:
+        return (await self._run(self._builds.start, body)).as_status()
 
-    async def wait(self, name: str, seconds: float) -> dict[str, Any] | None:
-        """What a build made (`name, rows, warnings`); None if it goes on. Raises what the build ended with."""
+    async def outcome_within(self, name: str, seconds: float) -> BuildOutcome | None:
         build = self._builds.get(name)
         if build is None:
             raise NotFound(f"No dataset {name!r} is being built", "build_not_found")
-        if not await self._run(build.ended.wait, seconds):
-            return None
-        return outcome_of(build)
+        return build.outcome() if await self._run(build.ended.wait, seconds) else None
 
-    async def status(self, name: str) -> dict[str, Any]:
-        """What is known of a dataset's build. Raises NotFound."""
+    async def status(self, name: str) -> BuildStatus:
         return await self._run(self._builds.status, name)
 
-    async def cancel(self, name: str) -> dict[str, Any]:
-        """Ask a build to end; what is known of it. Raises NotFound."""
+    async def cancel(self, name: str) -> BuildStatus:
         return await self._run(self._builds.cancel, name)
 
-    async def dates_available(self, site: str) -> list[dict[str, Any]]:
-        """The time that each building of a site has documents of. Raises NotFound."""
+    async def dates_available(self, site: str) -> list[AvailableDates]:
         return await self._run(self._builds.dates_available, site)
 
     async def _run(self, work: Callable[..., T], *args: Any) -> T:

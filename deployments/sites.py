@@ -12,9 +12,10 @@ import ray
 from ray import serve
 from ray.serve import Application
 
+from deployments.interfaces import SiteReads
 from deployments.pipe import PipeServer, Ticket
 from workers.common import names
-from workers.sites.client import MongoConnection
+from workers.sites.client import MongoConnection, Ping
 from workers.sites.database import Sites
 from workers.sites.history import HistoryQuery, history
 from workers.sites.options import SitesOptions
@@ -28,8 +29,8 @@ T = TypeVar("T")
 _THREADS: Final = 64
 
 
-class SitesReplica:
-    """What a replica does. Every method raises Unavailable where MongoDB does not answer."""
+class SitesReplica(SiteReads):
+    """What a replica does."""
 
     def __init__(self, options: dict[str, Any], host: str | None = None) -> None:
         self._options = SitesOptions.from_dict(options)
@@ -41,29 +42,22 @@ class SitesReplica:
         node = host or ray.util.get_node_ip_address()
         self._pipes = PipeServer(node, self._options.max_streams, self._options.stall_timeout_s)
 
-    async def ping(self) -> dict[str, Any]:
-        """`{ok, latency_ms, error}`; raises nothing of ours."""
+    async def ping(self) -> Ping:
         return await self._run(self._connection.ping)
 
     async def names(self) -> list[str]:
-        """The sites that may be read, sorted."""
         return await self._run(self._sites.names)
 
     async def schema(self, site: str) -> dict[str, Any]:
-        """Raises NotFound without a site or a schema."""
         return await self._run(self._schemas.read, site)
 
     async def create_schema(self, site: str, schema: dict[str, Any]) -> list[str]:
-        """Warnings. Raises Conflict if there is one already, InvalidInput or TooLarge if MongoDB can't hold it."""
         return await self._run(self._schemas.create, site, schema)
 
     async def update_schema(self, site: str, schema: dict[str, Any]) -> list[str]:
-        """Warnings. Raises NotFound if there is none, InvalidInput or TooLarge if MongoDB can't hold it."""
         return await self._run(self._schemas.update, site, schema)
 
     async def open_real_time(self, site: str, query: RealTimeQuery) -> Ticket:
-        """Where the stream can be fetched. Raises NotFound without the site or a collection that the query names."""
-
         def opened() -> Ticket:
             stream = real_time(self._connection, self._sites.open(site), query, self._floors)
             return self._pipes.offer(blocks(stream))
@@ -71,8 +65,6 @@ class SitesReplica:
         return await self._run(opened)
 
     async def open_history(self, site: str, query: HistoryQuery) -> Ticket:
-        """Where the answer can be fetched. Raises NotFound without the site or a collection that the query names."""
-
         def opened() -> Ticket:
             stream = history(self._connection, self._sites.open(site), query, self._floors)
             return self._pipes.offer(blocks(stream))

@@ -8,11 +8,11 @@ from workers.datasets.asked.request import parse_request
 from workers.datasets.asked.site_schema import SiteSchema, select_buildings
 from workers.datasets.builds.assembly import Dataset, complete_dataset
 from workers.datasets.files.building import complete_building
+from workers.datasets.measures.columns import PRICES_BEYOND_MS
 from workers.datasets.measures.grid import time_windows
 from workers.datasets.plan import make_plan
-from workers.datasets.reading.documents import Reading
+from workers.datasets.reading.documents import ReadOptions
 from workers.datasets.reading.users import CarNames
-from workers.datasets.steps.prices import BEYOND_MS
 from workers.datasets.steps.weather import SourceDataset
 from workers.datasets.steps.windows import read_window
 from workers.sites.instants import to_epoch
@@ -35,7 +35,7 @@ def build(
     site_schema = SiteSchema.of(schema)
     selection = select_buildings(request, site_schema, list(site))
     cars = CarNames(site_schema.electric_vehicles_def, SECRET)
-    reading = Reading(site_schema.source_zone, cars, request.drop_generated)
+    read_options = ReadOptions(site_schema.source_zone, cars, request.drop_generated)
     stamps = [
         stamp
         for collection in selection.buildings.values()
@@ -48,8 +48,8 @@ def build(
     end += -end % request.period_ms
     partials = {
         building: [
-            read_window(building, site[collection], window, request.period_ms, reading)
-            for window in time_windows(start, end, days, BEYOND_MS)
+            read_window(building, site[collection], window, request.period_ms, read_options)
+            for window in time_windows(start, end, days, PRICES_BEYOND_MS)
         ]
         for building, collection in selection.buildings.items()
     }

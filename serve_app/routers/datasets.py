@@ -1,7 +1,7 @@
 """Datasets: built from sites, listed, looked into, downloaded, uploaded and removed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from functools import partial
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -189,7 +189,7 @@ async def preview_dataset(
     store = _store(here)
     chosen = [part for text in columns or () for part in text.split(",") if part] or None
 
-    def look() -> dict[str, Any]:
+    def look() -> Mapping[str, object]:
         return preview(store.folder(name), store.manifest(name), file, chosen, points)
 
     return JSONAnswer(await here.on_storage(look))

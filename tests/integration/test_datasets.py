@@ -224,6 +224,8 @@ def test_dates_available_are_by_timestamp_whatever_its_type(api: Api, server: py
                 {"timestamp": "2025-06-01T01:30:00+02:00"},
                 {"timestamp": int((START + timedelta(days=9)).timestamp() * 1000)},
                 {"timestamp": (START - timedelta(days=2)).timestamp()},
+                # Text that sorts before all others, though its instant lies after theirs.
+                {"timestamp": str(int((START + timedelta(days=8)).timestamp()))},
                 {"timestamp": "never"},
             ]
         )

@@ -1,6 +1,5 @@
 """What a dataset will be: its time, its buildings, its files; decided once all windows are read."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,8 +9,7 @@ from workers.common.errors import InvalidInput, NotFound
 from workers.datasets.asked.devices import BuildingDevices
 from workers.datasets.asked.request import DatasetRequest
 from workers.datasets.asked.site_schema import Selection, SiteSchema
-from workers.datasets.files.manifest import MANIFEST_FILE
-from workers.datasets.files.writers import slug
+from workers.datasets.file_names import name_files
 from workers.datasets.measures.columns import BUILDING_COLUMNS, MEASURED, Column
 from workers.datasets.measures.grid import Grid
 from workers.datasets.steps.clock_columns import LocalClock, steps_like_citylearn
@@ -19,11 +17,6 @@ from workers.datasets.steps.resample import held_bins
 from workers.datasets.steps.windows import WindowPartial, series_of
 from workers.sites.instants import iso_of_milliseconds
 
-SCHEMA_FILE: Final = "schema.json"
-PRICING_FILE: Final = "pricing.csv"
-WEATHER_FILE: Final = "weather.csv"
-CARBON_FILE: Final = "carbon_intensity.csv"
-_FIXED_FILES: Final = (SCHEMA_FILE, MANIFEST_FILE, PRICING_FILE, WEATHER_FILE, CARBON_FILE)
 #: CityLearn needs two rows to see how far apart they are.
 _FEWEST_ROWS: Final = 2
 
@@ -90,7 +83,7 @@ def make_plan(
             "window_too_short",
         )
     chargers = {b: _chargers(b, site, summaries[b]) for b in buildings}
-    energy_files, charger_files = _file_names(buildings, chargers)
+    energy_files, charger_files = name_files(buildings, chargers)
     return Plan(request, site, zone, grid, buildings, energy_files, charger_files, warnings)
 
 
@@ -156,25 +149,3 @@ def _chargers(building: str, site: SiteSchema, summaries: Sequence[WindowPartial
     definition = site.buildings.get(building)
     described = BuildingDevices(building, definition, []).chargers if isinstance(definition, Mapping) else {}
     return sorted({*described, *(charger for s in summaries if s.plugs for charger in s.plugs.chargers)})
-
-
-def _file_names(
-    buildings: Mapping[str, str], chargers: Mapping[str, Sequence[str]]
-) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    energy = {building: f"{slug(collection)}.csv" for building, collection in buildings.items()}
-    shared = Counter(slug(charger) for ids in chargers.values() for charger in set(ids))
-    files: dict[str, dict[str, str]] = {}
-    for building, ids in chargers.items():
-        files[building] = {}
-        for charger in ids:
-            name = slug(charger)
-            of_one = name and (shared[name] == 1 or len({b for b in chargers if charger in chargers[b]}) == 1)
-            files[building][charger] = f"{name}.csv" if of_one else f"{slug(building)}_{name}.csv"
-    owners: dict[str, str] = dict.fromkeys(_FIXED_FILES, "the dataset's own file")
-    named = [(file, f"building {b!r}") for b, file in energy.items()]
-    named += [(file, f"charger {c!r} of building {b!r}") for b, of in files.items() for c, file in of.items()]
-    for file, owner in named:
-        if file in owners:
-            raise InvalidInput(f"{owners[file]} and {owner} would both be the file {file}", "file_name_collision")
-        owners[file] = owner
-    return energy, files

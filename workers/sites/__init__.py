@@ -1,4 +1,5 @@
 """Sites: MongoDB databases of buildings, read as streams in the order of time, with the schema that describes each.
 
-Uses `common` and pymongo; one client a process. Used by the sites deployment and by `datasets`.
+It may use `workers.common`, pymongo and bson; nothing of jobs, hosts or datasets.
+The sites deployment and `workers.datasets` use it; logs and settings take instants and options from it.
 """

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Literal, TypedDict
 
 import pymongo
 from pymongo.errors import (
@@ -27,6 +27,25 @@ Client = pymongo.MongoClient[Document]
 #: Codes of MongoDB: the user lacks a right; the user or the password is wrong.
 UNAUTHORIZED: Final = 13
 _AUTHENTICATION: Final = {18, 8000}
+
+
+class Answered(TypedDict):
+    """MongoDB answered a ping."""
+
+    ok: Literal[True]
+    latency_ms: float
+    error: None
+
+
+class NotAnswered(TypedDict):
+    """MongoDB did not answer a ping; `error` says why, in a sentence."""
+
+    ok: Literal[False]
+    latency_ms: None
+    error: str
+
+
+Ping = Answered | NotAnswered
 
 
 class MongoConnection:
@@ -56,8 +75,8 @@ class MongoConnection:
         if client is not None:
             client.close()
 
-    def ping(self) -> dict[str, Any]:
-        """`{ok, latency_ms, error}`: whether the server answers within the timeout. Raises nothing of ours."""
+    def ping(self) -> Ping:
+        """Whether the server answers within the timeout. Raises nothing of ours."""
         watch = Stopwatch()
         try:
             with self.short("a ping"):

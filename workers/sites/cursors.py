@@ -14,10 +14,11 @@ from pymongo.collection import Collection
 from workers.sites import instants, stamps
 from workers.sites.client import Document
 from workers.sites.indexes import FIELD, has_index
+from workers.sites.instants import DAY_S
 from workers.sites.stamps import STAMPS, Stamp
-from workers.sites.windows import Floors, Sort, Span, Windows, oldest_instant
+from workers.sites.time_queries import Sort
+from workers.sites.windows import Floors, Span, Windows, oldest_instant
 
-_DAY: Final = 86400.0
 _BATCH: Final = 500
 #: Texts of one day that are held at most to put them in the order of their instants.
 _HELD_MAX: Final = 20000
@@ -117,29 +118,29 @@ class CollectionReader:
                 yield item
 
     def _with_instants(self, stamp: Stamp, batches: Iterator[list[Document]]) -> Iterator[tuple[float, Stamped]]:
-        """Documents, each with what its timestamp reads as if in UTC and with the instant that it means."""
+        """Documents, each with the wall time of its timestamp and with the instant that it means."""
         kind = STAMPS.index(stamp)
         zone = self._zone
         local_dates = zone is not None and stamp is stamps.DATES
-        reading = instant = _UNREAD
+        wall = instant = _UNREAD
         for documents in batches:
             for document in documents:
                 value = document[FIELD]
                 means = instants.to_epoch(value, zone)
                 if means is not None:
                     instant = means
-                    reading = instants.wall_reading(value, instant)
+                    wall = instants.wall_time(value, instant)
                     if local_dates:
                         document[FIELD] = instants.bson_date(instant)
-                yield reading, Stamped(instant, kind, document)
+                yield wall, Stamped(instant, kind, document)
 
     def _newest_instants(self, span: Span, limit: int) -> list[float]:
         """The newest `limit` instants of a span as a heap, so that the oldest of them is the first."""
         newest: list[float] = []
         for stamp in self._windows.kinds(span):
             slack = stamp.slack(self._zone)
-            for reading, documents in self._windows.backward(stamp, span, limit):
-                if len(newest) == limit and reading + slack < newest[0]:
+            for wall, documents in self._windows.backward(stamp, span, limit):
+                if len(newest) == limit and wall + slack < newest[0]:
                     break
                 for document in documents:
                     instant = instants.to_epoch(document[FIELD], self._zone)
@@ -158,21 +159,22 @@ def _documents(items: Iterator[Stamped]) -> Iterator[list[Document]]:
 
 
 def _by_instant(items: Iterator[tuple[float, Stamped]], *, days: bool) -> Iterator[tuple[float, Stamped]]:
-    """Items that come in the order of their readings, put in the order of their instants.
+    """Items that come in the order of their wall times, put in the order of their instants.
 
-    An item may go once no later one can be earlier: all later ones read as much or more, and no offset seen so far is
-    larger than `lead`. Texts come in the order of texts, where `2025-01-01 23:00` lies before `2025-01-01T01:00`: with
-    `days` only the day of a reading counts, as long as that holds no more than `_HELD_MAX` of them.
+    An item may go once no later one can be earlier: all later ones have its wall time or a later one, and no offset
+    seen so far is larger than `lead`. Texts come in the order of texts, where `2025-01-01 23:00` lies before
+    `2025-01-01T01:00`: with `days` only the day of a wall time counts, as long as that holds no more than `_HELD_MAX`
+    of them.
     """
     held: list[tuple[float, int, tuple[float, Stamped]]] = []
     lead = 0.0
     for number, entry in enumerate(items):
-        reading, item = entry
+        wall, item = entry
         if item.instant != _UNREAD:
-            lead = max(lead, reading - item.instant)
+            lead = max(lead, wall - item.instant)
         heapq.heappush(held, (item.instant, number, entry))
-        clock = reading // _DAY * _DAY if days and len(held) < _HELD_MAX else reading
-        while held and held[0][0] <= clock - lead:
+        reached = wall // DAY_S * DAY_S if days and len(held) < _HELD_MAX else wall
+        while held and held[0][0] <= reached - lead:
             yield heapq.heappop(held)[2]
     while held:
         yield heapq.heappop(held)[2]

@@ -3,8 +3,12 @@
 Documents are stamped with BSON dates, ISO 8601 texts with or without an offset, or numbers: epoch seconds or
 milliseconds. Numbers and texts with an offset say which instant they mean. BSON dates and texts without an offset are
 UTC, unless the site's schema names a `source_time_zone`: then its producers store their local clock, and these stamps
-are that zone's clock. A clock reading that occurs twice (the hour when summer time ends) means its first pass; one that
+are that zone's clock. A clock time that occurs twice (the hour when summer time ends) means its first pass; one that
 never occurs (the hour when it starts) counts on with the offset before the change.
+
+A wall time is what a clock shows, given as the epoch seconds at which a clock in UTC shows the same. For example,
+`2025-06-07T12:00:00+02:00` has the wall time of 12:00 UTC and means the instant 10:00 UTC; MongoDB keeps texts in the
+order of their wall times (`test_a_wall_time_is_the_clock_time_that_a_stamp_shows`).
 """
 
 import math
@@ -20,6 +24,7 @@ from bson.decimal128 import Decimal128
 
 from workers.common.errors import InvalidInput
 
+DAY_S: Final = 86400.0
 #: Numbers from here on are milliseconds: as seconds they would lie after the year 5138, as milliseconds this is 1973.
 MILLISECONDS_FROM: Final = 1e11
 #: Numbers from here on are no timestamps of sites: as milliseconds they would lie after the year 5138.
@@ -77,12 +82,12 @@ def is_numeric_text(text: str) -> bool:
 
 
 def from_wall_clock(wall: float, zone: ZoneInfo) -> float:
-    """Epoch seconds of a local clock reading, itself given as the epoch seconds it would be in UTC."""
+    """The instant (epoch seconds) at which a clock in `zone` shows a wall time."""
     return wall - _offset_of_wall_clock(zone, int(wall // _QUARTER))
 
 
 def to_wall_clock(seconds: float, zone: ZoneInfo) -> float:
-    """What a clock in `zone` shows at an instant, as the epoch seconds that this reading would be in UTC."""
+    """The wall time that a clock in `zone` shows at an instant."""
     try:
         offset = (_EPOCH + timedelta(seconds=seconds)).astimezone(zone).utcoffset()
     except OverflowError:
@@ -90,8 +95,8 @@ def to_wall_clock(seconds: float, zone: ZoneInfo) -> float:
     return seconds + (offset.total_seconds() if offset is not None else 0.0)
 
 
-def wall_reading(value: object, instant: float) -> float:
-    """What a stored timestamp reads, as the epoch seconds that this reading would be in UTC.
+def wall_time(value: object, instant: float) -> float:
+    """The wall time of a stored timestamp: the clock time that it shows.
 
     `instant` is what it means. They differ by an offset that a text carries or that a site's zone gives it.
     """
@@ -172,7 +177,7 @@ def _from_number(number: float) -> float | None:
 @lru_cache(maxsize=65536)
 def _offset_of_wall_clock(zone: ZoneInfo, quarter: int) -> float:
     try:
-        wall = datetime(1970, 1, 1) + timedelta(seconds=quarter * _QUARTER)  # noqa: DTZ001 - a clock reading
+        wall = datetime(1970, 1, 1) + timedelta(seconds=quarter * _QUARTER)  # noqa: DTZ001 - a clock time
     except OverflowError:
         return 0.0
     offset = wall.replace(tzinfo=zone, fold=0).utcoffset()

@@ -18,7 +18,7 @@ from workers.sites import instants
 
 #: No offset from UTC is larger.
 _OFFSET_MAX: Final = 15 * 3600.0
-_DAY: Final = 86400.0
+_TEXT_MARGIN: Final = instants.DAY_S + _OFFSET_MAX
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - BSON dates are bare UTC
 _FIRST: Final = datetime(1, 1, 1)  # noqa: DTZ001
 _LAST: Final = datetime(9999, 12, 31, 23, 59, 59)  # noqa: DTZ001
@@ -43,7 +43,7 @@ class Stamp:
     #: The kind's values are those from `lowest` (included) to `highest` (not included).
     lowest: Any
     highest: Any
-    #: The stored value that an instant would have, in UTC; clipped to the kind's range.
+    #: The stored value that has a wall time; clipped to the kind's range.
     bound: Callable[[float], Any]
     #: Seconds by which the instant of a stored value may differ from what its place in the order says.
     margin: float
@@ -100,8 +100,8 @@ def _is_number(value: object) -> bool:
 #: All kinds, in the order in which documents of one instant are given.
 STAMPS: Final = (
     Stamp("dates", _is_date, _DATE, _FIRST, _LAST, _date_bound, 0.0, _OFFSET_MAX),
-    # A date without a time sorts before the times of its day, and a text with an offset where its clock reading does.
-    Stamp("texts", _is_text, _TEXT, "", "\U0010ffff", _text_bound, _DAY + _OFFSET_MAX, _DAY + _OFFSET_MAX),
+    # A date without a time sorts before the times of its day, and a text with an offset where its wall time does.
+    Stamp("texts", _is_text, _TEXT, "", "\U0010ffff", _text_bound, _TEXT_MARGIN, _TEXT_MARGIN),
     Stamp("numeric texts", _is_numeric_text, _TEXT, *_NUMERIC, _numeric_bound, 1.0, 1.0),
     Stamp("seconds", _is_number, _NUMBER, -math.inf, instants.MILLISECONDS_FROM, _seconds_bound, 0.0, 0.0),
     Stamp("milliseconds", _is_number, _NUMBER, instants.MILLISECONDS_FROM, math.inf, _milliseconds_bound, 0.0, 0.0),

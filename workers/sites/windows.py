@@ -1,38 +1,31 @@
 """One kind of timestamp of one collection, read in windows of time.
 
-Where an index serves `timestamp`, a range is read in windows, each with a lower and an upper bound: cheap on MongoDB,
-and bearable on servers that build a whole result before they hand out its first batch. The windows follow the density
-of the data. Without an index each window would be a scan of its own, so one sorted query reads it all.
+Where an index serves `timestamp`, a range is read in windows, each a query with a lower and an upper bound. That is
+cheap on MongoDB, and bearable on servers that build a whole result before they hand out its first batch. The windows
+follow the density of the data: after a day with 40,000 documents the next window is 6 hours long. Without an
+index each window would be a scan of its own, so one sorted query reads it all.
 """
 
 import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
-import bson
 from pymongo.collection import Collection
 
 from workers.sites import instants
 from workers.sites.client import Document
 from workers.sites.indexes import FIELD
-from workers.sites.stamps import DATES, STAMPS, Stamp
+from workers.sites.instants import DAY_S
+from workers.sites.stamps import STAMPS, Stamp
+from workers.sites.time_queries import EARLIEST_S, STAMPS_ONLY, Sort, batches, latest_s, may_occur, of_kind
 
-_DAY: Final = 86400.0
 #: Windows begin with a day, grow where there is little, and shrink to what holds about so many documents.
 _TARGET: Final = 10000
 _SHORTEST: Final = 1.0
-_LONGEST: Final = 14 * _DAY
-#: All before is one window: the sites of this field have no readings from then, and if one has they are read as well.
-_EARLIEST: Final = 1420070400.0  # 2015-01-01
-#: Documents that the server sends at once (it stops at 16 MB by itself).
-_SERVER_BATCH: Final = 5000
-
-Sort = list[tuple[str, int]]
-#: Values of `timestamp` from the first (included) to the second (not included).
-Bounds = tuple[Any, Any]
+_LONGEST: Final = 14 * DAY_S
 
 
 @dataclass(frozen=True)
@@ -56,20 +49,21 @@ class Span:
 
 
 class Floors:
-    """Where the data of each site are known to begin, so that a full read need not look for it from `_EARLIEST` on.
+    """Where the data of each site are known to begin, so that a full read need not look for it from `EARLIEST_S` on.
 
-    A hint, never a bound: what lies below is read first, as one window, which costs next to nothing where it is empty.
+    A floor is a hint, never a bound: what lies below it is read first, as one window, which costs next to nothing where
+    it is empty.
     """
 
     def __init__(self) -> None:
         self._floors: dict[str, float] = {}
 
     def of(self, site: str) -> float:
-        return self._floors.get(site, _EARLIEST)
+        return self._floors.get(site, EARLIEST_S)
 
     def found(self, site: str, instant: float) -> None:
         """A full read of one of the site's collections began with `instant`."""
-        self._floors[site] = max(_EARLIEST, min(instant, self._floors.get(site, instant)))
+        self._floors[site] = max(EARLIEST_S, min(instant, self._floors.get(site, instant)))
 
 
 class Windows:
@@ -92,127 +86,85 @@ class Windows:
             return tuple(stamp for stamp in STAMPS if stamp.types & types)
         if span.start is not None and span.start > time.time() - 2 * _LONGEST:
             return STAMPS
-        # Most sites store dates and nothing else. Dates are not asked for: where a server builds a whole result before
-        # it hands out its first document, asking costs as much as reading.
-        return tuple(stamp for stamp in STAMPS if stamp is DATES or self._occurs(stamp, span))
+        return tuple(stamp for stamp in STAMPS if may_occur(self._collection, stamp, *self._bounds(stamp, span)))
 
     def undated(self) -> Iterator[list[Document]]:
         """The documents without a timestamp, in no particular order."""
-        return self._query({FIELD: None})
+        return batches(self._collection, {FIELD: None})
 
     def forward(self, stamp: Stamp, span: Span, sort: Sort) -> Iterator[list[Document]]:
         """The documents of a kind in the server's order, in lists that are not empty.
 
         Where the kind's order is not exactly that of instants, there are more than those of the span.
         """
+        low, high = self._bounds(stamp, span)
         if not self._indexed:
-            yield from self._of_kind(stamp, self._whole(stamp, span), sort)
+            yield from of_kind(self._collection, stamp, low, high, sort=sort)
             return
-        floor, low, high = self._edges(stamp, span)
+        floor = self._floor(stamp)
         at = low
         if at < floor:
-            yield from self._of_kind(stamp, (self._lower(stamp, low), stamp.bound(min(floor, high))), sort)
             at = min(floor, high)
-        end = min(time.time() + _DAY, high)
-        width = _DAY
+            yield from of_kind(self._collection, stamp, low, at, sort=sort)
+        end = min(latest_s(), high)
+        width = DAY_S
         while at < end:
             until = min(at + width, end)
             count = 0
-            for documents in self._of_kind(stamp, (stamp.bound(at), stamp.bound(until)), sort):
+            for documents in of_kind(self._collection, stamp, at, until, sort=sort):
                 count += len(documents)
                 yield documents
             at = until
             width = _next_width(width, count)
         if at < high:
-            yield from self._of_kind(stamp, (stamp.bound(at), self._upper(stamp, high)), sort)
+            yield from of_kind(self._collection, stamp, at, high, sort=sort)
 
     def backward(self, stamp: Stamp, span: Span, limit: int) -> Iterator[tuple[float, list[Document]]]:
         """The timestamps alone of a kind's documents, newest windows first, for a reader that wants `limit` of them.
 
-        Each list comes with a reading that none of it or of the later lists exceeds, and may be empty; within it the
+        Each list comes with a wall time that none of it or of the later lists exceeds, and may be empty; within it the
         order is the server's.
         """
+        low, high = self._bounds(stamp, span)
         if not self._indexed:
             # Where the server's order is not that of instants, the newest need not be among the last `limit`.
             count = 0 if stamp.slack(self._zone) else limit
-            for documents in self._of_kind(stamp, self._whole(stamp, span), [(FIELD, -1)], count, stamps_only=True):
+            newest_first = [(FIELD, -1)]
+            for documents in of_kind(self._collection, stamp, low, high, STAMPS_ONLY, sort=newest_first, limit=count):
                 yield math.inf, documents
             return
-        floor, low, high = self._edges(stamp, span)
-        at = min(time.time() + _DAY, high)
-        yield from self._with_reading(math.inf, stamp, (stamp.bound(at), self._upper(stamp, high)))
-        width = _DAY
+        floor = self._floor(stamp)
+        at = min(latest_s(), high)
+        yield from self._until(math.inf, stamp, at, high)
+        width = DAY_S
         while at > max(floor, low):
             since = max(at - width, floor, low)
             count = 0
-            for reading, documents in self._with_reading(at, stamp, (stamp.bound(since), stamp.bound(at))):
+            for wall, documents in self._until(at, stamp, since, at):
                 count += len(documents)
-                yield reading, documents
+                yield wall, documents
             at = since
             width = _next_width(width, count)
         if low < at:
-            yield from self._with_reading(at, stamp, (self._lower(stamp, low), stamp.bound(at)))
+            yield from self._until(at, stamp, low, at)
 
-    def _occurs(self, stamp: Stamp, span: Span) -> bool:
-        lower, upper = self._whole(stamp, span)
-        found = self._query({FIELD: {"$gte": lower, "$lt": upper}}, None, 1, {FIELD: 1, "_id": 0})
-        return next(found, None) is not None
+    def _floor(self, stamp: Stamp) -> float:
+        """The wall time at which windows begin to be cut for a kind."""
+        return self._floors.of(self._collection.database.name) - stamp.slack(self._zone)
 
-    def _edges(self, stamp: Stamp, span: Span) -> tuple[float, float, float]:
-        """Where windows begin to be cut, and the span's ends, as readings of the kind; open ends are infinite."""
-        slack = stamp.slack(self._zone)
-        wide = span.widened(slack)
-        floor = self._floors.of(self._collection.database.name) - slack
+    def _bounds(self, stamp: Stamp, span: Span) -> tuple[float, float]:
+        """The wall times between which a kind's documents of a span lie; open ends are infinite."""
+        wide = span.widened(stamp.slack(self._zone))
         return (
-            floor,
             -math.inf if wide.start is None else wide.start,
             math.inf if wide.stop is None else wide.stop,
         )
 
-    def _whole(self, stamp: Stamp, span: Span) -> Bounds:
-        _, low, high = self._edges(stamp, span)
-        return self._lower(stamp, low), self._upper(stamp, high)
-
-    @staticmethod
-    def _lower(stamp: Stamp, reading: float) -> Any:
-        return stamp.lowest if reading == -math.inf else stamp.bound(reading)
-
-    @staticmethod
-    def _upper(stamp: Stamp, reading: float) -> Any:
-        return stamp.highest if reading == math.inf else stamp.bound(reading)
-
-    def _with_reading(self, reading: float, stamp: Stamp, bounds: Bounds) -> Iterator[tuple[float, list[Document]]]:
-        for documents in self._of_kind(stamp, bounds, None, stamps_only=True):
-            yield reading, documents
-        yield reading, []
-
-    def _of_kind(
-        self, stamp: Stamp, bounds: Bounds, sort: Sort | None, limit: int = 0, *, stamps_only: bool = False
-    ) -> Iterator[list[Document]]:
-        lower, upper = bounds
-        if lower == upper:
-            return
-        projection = {FIELD: 1, "_id": 0} if stamps_only else None
-        for documents in self._query({FIELD: {"$gte": lower, "$lt": upper}}, sort, limit, projection):
-            held = [document for document in documents if stamp.holds(document[FIELD])]
-            if held:
-                yield held
-
-    def _query(
-        self, condition: Document, sort: Sort | None = None, limit: int = 0, projection: Document | None = None
-    ) -> Iterator[list[Document]]:
-        """A query's documents, in the batches in which the server sends them."""
-        options: Any = {"allow_disk_use": True} if sort else {}
-        codec = self._collection.codec_options
-        with self._collection.find_raw_batches(
-            condition, projection, sort=sort, limit=limit, batch_size=_SERVER_BATCH, **options
-        ) as cursor:
-            for raw in cursor:
-                # Typed as a document, a raw batch is the bytes of many.
-                batch: Any = raw
-                documents = bson.decode_all(batch, codec)
-                if documents:
-                    yield documents
+    def _until(self, wall: float, stamp: Stamp, low: float, high: float) -> Iterator[tuple[float, list[Document]]]:
+        """The timestamps between two bounds, and an empty list at the end, each list with the wall time `wall`."""
+        for documents in of_kind(self._collection, stamp, low, high, STAMPS_ONLY):
+            yield wall, documents
+        yield wall, []
 
 
 def oldest_instant(documents: list[Document], zone: ZoneInfo | None) -> float | None:

@@ -7,10 +7,9 @@ from zoneinfo import ZoneInfo
 
 from workers.common.errors import NotFound
 from workers.datasets.asked.request import DatasetRequest, zone_name
+from workers.sites.database import BUILDING_PREFIX, SCHEMA
 
 DEFAULT_ZONE: Final = "Europe/Lisbon"
-BUILDING_PREFIX: Final = "building_"
-SCHEMA_COLLECTION: Final = "schema"
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def _known_name(name: str, schema: SiteSchema, collections: Collection[str]) -> 
 
 
 def _ignored(site: str, collections: Collection[str]) -> list[str]:
-    others = sorted(c for c in collections if not c.startswith(BUILDING_PREFIX) and c != SCHEMA_COLLECTION)
+    others = sorted(c for c in collections if not c.startswith(BUILDING_PREFIX) and c != SCHEMA)
     if not others:
         return []
     return [f"Collections of the site {site!r} that are no buildings were ignored: {', '.join(others)}"]

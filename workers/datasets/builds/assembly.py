@@ -1,21 +1,22 @@
 """A dataset from documents, step by step; nothing here reads a database or writes a file.
 
-1. `windows.read_window`: the documents of one building and one time window become a small `WindowPartial`.
+1. `steps.windows.read_window`: the documents of one building and one time window become a small `WindowPartial`.
 2. `plan.make_plan`: once all windows are read, their summaries say which time and which files the dataset has.
-3. `building_files.complete_building`: a building's partials become its files.
+3. `files.building.complete_building`: a building's partials become its files.
 4. `complete_dataset`: what buildings share (prices, weather, schema, manifest) joins them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from workers.datasets.file_names import CARBON_FILE, MANIFEST_FILE, PRICING_FILE, SCHEMA_FILE, WEATHER_FILE
 from workers.datasets.files import manifest
 from workers.datasets.files.building import BuildingResult
+from workers.datasets.files.manifest import Manifest
 from workers.datasets.files.schema import SharedFiles, citylearn_schema
 from workers.datasets.files.shared import SharedColumns
 from workers.datasets.files.writers import json_bytes
-from workers.datasets.plan import CARBON_FILE, PRICING_FILE, SCHEMA_FILE, WEATHER_FILE, Plan
+from workers.datasets.plan import Plan
 from workers.datasets.steps.weather import SourceDataset
 
 
@@ -27,7 +28,7 @@ class Dataset:
     """
 
     files: dict[str, bytes]
-    manifest: dict[str, Any]
+    manifest: Manifest
 
 
 def complete_dataset(plan: Plan, results: Sequence[BuildingResult], sources: Mapping[str, SourceDataset]) -> Dataset:
@@ -54,7 +55,7 @@ def complete_dataset(plan: Plan, results: Sequence[BuildingResult], sources: Map
         plan.zone,
     )
     files[SCHEMA_FILE] = json_bytes(schema)
-    described = {
+    described: Manifest = {
         "format": manifest.FORMAT,
         "name": plan.request.name,
         "description": plan.request.description,
@@ -68,15 +69,15 @@ def complete_dataset(plan: Plan, results: Sequence[BuildingResult], sources: Map
         "rows": plan.grid.bins,
         "cars": len(cars),
         "chargers": sum(len(result.parts.charger_files) for result in results),
-        "buildings": [result.report for result in results],
-        "shared_columns": shared.reports,
+        "buildings": [result.entry for result in results],
+        "shared_columns": shared.entries,
         "files": sorted(
             [*manifest.file_entries(files), *(entry for result in results for entry in result.entries)],
-            key=lambda entry: str(entry["name"]),
+            key=lambda entry: entry["name"],
         ),
         "warnings": manifest.unique([*warnings, *mended]),
     }
-    files[manifest.MANIFEST_FILE] = json_bytes(described)
+    files[MANIFEST_FILE] = json_bytes(described)
     for result in results:
         files.update(result.files)
     return Dataset(files, described)

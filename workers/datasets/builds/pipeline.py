@@ -6,29 +6,40 @@ it, and for the resource of nodes that carry this package; how many run at once 
 """
 
 import logging
-import pickle
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import ray
 
 from workers.common import names
-from workers.common.answers import value_of
 from workers.common.clock import Deadline
 from workers.common.errors import NotFound, Unavailable
-from workers.common.files import remove_tree, storage_error, write_atomic
+from workers.common.files import remove_tree, storage_error
 from workers.datasets.asked.request import DatasetRequest
 from workers.datasets.asked.site_schema import Selection, SiteSchema
 from workers.datasets.builds.assembly import Dataset, complete_dataset
 from workers.datasets.builds.options import DatasetOptions
-from workers.datasets.builds.tasks import Row, Work, cancelled, complete_task, read_task, window_row
+from workers.datasets.builds.tasks import (
+    BuildingRow,
+    TaskAnswer,
+    WindowRow,
+    Work,
+    building_result,
+    building_row,
+    cancelled,
+    complete_task,
+    read_task,
+    window_row,
+    window_summary,
+    write_staged,
+)
 from workers.datasets.files.building import BuildingResult
 from workers.datasets.plan import make_plan
-from workers.datasets.reading.documents import Reading
-from workers.datasets.reading.edges import Edges, edges
+from workers.datasets.reading.documents import ReadOptions
+from workers.datasets.reading.extent import Extent, extent_of
 from workers.datasets.reading.mongo import windows_of
 from workers.datasets.reading.users import CarNames
 from workers.datasets.steps.weather import SourceDataset
@@ -46,13 +57,15 @@ _LOOK_S: Final = 0.2
 _READ_PERCENT: Final = 80.0
 _COMPLETED_PERCENT: Final = 95.0
 
-#: Told the stage, the percentage and the number of documents (or rows) so far.
+R = TypeVar("R", WindowRow, BuildingRow)
+
+#: Called with the stage, the percentage and the number of documents (or rows) so far.
 Report = Callable[[str, float, int], None]
 
 
 @dataclass(frozen=True)
-class BuildJob:
-    """A build to be done: what was asked, of which site, with what, and where it is to lie until it is whole."""
+class BuildInputs:
+    """What a build is made from: the request, the site's part of it, and the folder that its files go to."""
 
     request: DatasetRequest
     schema: SiteSchema
@@ -63,27 +76,31 @@ class BuildJob:
     folder: str
 
 
-def run(job: BuildJob, site: Site, connection: MongoConnection, report: Report, cancel: threading.Event) -> Dataset:
-    """Build into `job.folder`, which exists and is empty; returns the dataset without its buildings' files.
+def run(
+    inputs: BuildInputs, site: Site, connection: MongoConnection, report: Report, cancel: threading.Event
+) -> Dataset:
+    """Build into `inputs.folder`, which exists and is empty; returns the dataset without its buildings' files.
 
     Raises:
         NotFound, InvalidInput: see `make_plan` and `complete_dataset`.
         Conflict: `cancel` was set.
         Unavailable, StorageFull: MongoDB, the storage or Ray failed, or the build took too long.
     """
-    with _Run(job, report, cancel) as build:
-        return build.run(site, connection)
+    with _Run(inputs, report, cancel) as started:
+        return started.run(site, connection)
 
 
 class _Run:
-    def __init__(self, job: BuildJob, report: Report, cancel: threading.Event) -> None:
-        self._job = job
+    def __init__(self, inputs: BuildInputs, report: Report, cancel: threading.Event) -> None:
+        self._inputs = inputs
         self._report = report
         self._cancel = cancel
-        self._deadline = Deadline(job.options.build_timeout_s)
-        cars = CarNames(job.schema.electric_vehicles_def, job.secret)
-        reading = Reading(job.schema.source_zone, cars, job.request.drop_generated)
-        self._work = Work(job.request.site, job.folder, job.request.period_ms, reading, job.options.sites)
+        self._deadline = Deadline(inputs.options.build_timeout_s)
+        cars = CarNames(inputs.schema.electric_vehicles_def, inputs.secret)
+        read_options = ReadOptions(inputs.schema.source_zone, cars, inputs.request.drop_generated)
+        self._work = Work(
+            inputs.request.site, inputs.folder, inputs.request.period_ms, read_options, inputs.options.sites
+        )
 
     def __enter__(self) -> "_Run":
         parts = self._work.part(0).parent
@@ -97,58 +114,56 @@ class _Run:
         remove_tree(self._work.part(0).parent)
 
     def run(self, site: Site, connection: MongoConnection) -> Dataset:
-        job = self._job
+        inputs = self._inputs
         self._report("starting", 0.0, 0)
         rows, start_ms, end_ms = self._windows(site, connection)
-        summaries: dict[str, list[WindowPartial]] = {building: [] for building in job.selection.buildings}
+        summaries: dict[str, list[WindowPartial]] = {building: [] for building in inputs.selection.buildings}
         documents = 0
-        for number, (building, content) in enumerate(self._map(read_task, rows, self._work), 1):
-            summaries[building].append(_loads(content))
-            documents += summaries[building][-1].documents
+        for number, answer in enumerate(self._map(read_task, rows, self._work), 1):
+            summary = window_summary(answer)
+            summaries[answer["building"]].append(summary)
+            documents += summary.documents
             self._report("reading", number / len(rows) * _READ_PERCENT, documents)
-        plan = make_plan(job.request, job.schema, job.selection, summaries, start_ms, end_ms)
-        buildings = [
-            {"building": b, "parts": ",".join(str(row["number"]) for row in rows if row["building"] == b)}
-            for b in plan.buildings
-        ]
+        plan = make_plan(inputs.request, inputs.schema, inputs.selection, summaries, start_ms, end_ms)
+        buildings = [building_row(building, rows) for building in plan.buildings]
         results: list[BuildingResult] = []
-        for _, content in self._map(complete_task, buildings, replace(self._work, plan=plan)):
-            results.append(_loads(content))
+        for answer in self._map(complete_task, buildings, replace(self._work, plan=plan)):
+            results.append(building_result(answer))
             share = (_COMPLETED_PERCENT - _READ_PERCENT) * len(results) / len(buildings)
             self._report("completing", _READ_PERCENT + share, documents)
         self._report("writing", _COMPLETED_PERCENT, documents)
-        dataset = complete_dataset(plan, results, job.sources)
+        dataset = complete_dataset(plan, results, inputs.sources)
         for name, content in dataset.files.items():
             self._check()
-            _write(self._work, name, content)
+            write_staged(self._work.staging / name, content)
         return dataset
 
-    def _windows(self, site: Site, connection: MongoConnection) -> tuple[list[Row], int, int]:
+    def _windows(self, site: Site, connection: MongoConnection) -> tuple[list[WindowRow], int, int]:
         """The read tasks, and the time that they cover."""
-        job, period = self._job, self._job.request.period_ms
-        start, end = job.request.from_ms, job.request.until_ms
+        inputs, period = self._inputs, self._inputs.request.period_ms
+        start, end = inputs.request.from_ms, inputs.request.until_ms
         if start is None or end is None:
-            found = [self._edges(site, connection, collection) for collection in job.selection.buildings.values()]
-            known = [edge for edge in found if edge is not None]
+            found = [self._extent(site, connection, collection) for collection in inputs.selection.buildings.values()]
+            known = [extent for extent in found if extent is not None]
             if not known:
                 raise NotFound(f"The site {site.name!r} has no documents with a timestamp", "no_documents")
-            start = min(edge.oldest_ms for edge in known) if start is None else start
-            end = max(edge.newest_ms for edge in known) + 1 if end is None else end
+            start = min(extent.oldest_ms for extent in known) if start is None else start
+            end = max(extent.newest_ms for extent in known) + 1 if end is None else end
         start, end = start // period * period, -(-end // period) * period
-        rows: list[Row] = []
-        for building, name in job.selection.buildings.items():
+        rows: list[WindowRow] = []
+        for building, name in inputs.selection.buildings.items():
             self._check()
             collection = site.collection(name)
             with connection.errors(f"{name} of site '{site.name}'"):
                 indexed = has_index(collection)
                 windows = windows_of(
                     collection,
-                    job.schema.source_zone,
+                    inputs.schema.source_zone,
                     start,
                     end,
                     indexed=indexed,
-                    documents=job.options.window_documents,
-                    pieces=job.options.readers,
+                    documents=inputs.options.window_documents,
+                    pieces=inputs.options.readers,
                 )
             rows += [
                 window_row(number, building, name, window, indexed=indexed)
@@ -156,25 +171,25 @@ class _Run:
             ]
         return rows, start, end
 
-    def _edges(self, site: Site, connection: MongoConnection, name: str) -> Edges | None:
+    def _extent(self, site: Site, connection: MongoConnection, name: str) -> Extent | None:
         self._check()
         with connection.errors(f"{name} of site '{site.name}'"):
-            return edges(site.collection(name), self._job.schema.source_zone)
+            return extent_of(site.collection(name), self._inputs.schema.source_zone)
 
-    def _map(self, task: Callable[[Row, Work], Row], rows: Sequence[Row], work: Work) -> Iterator[tuple[str, bytes]]:
-        """Each row's building and what its task gave, as tasks end.
+    def _map(self, task: Callable[[R, Work], TaskAnswer], rows: Sequence[R], work: Work) -> Iterator[TaskAnswer]:
+        """What the task of each row gave, as tasks end.
 
         The rows come through a thread: Ray Data waits for a task as long as it takes, and this build must be able to
         end meanwhile. Tasks that are still running then see that their folder is gone.
         """
-        outcomes: queue.SimpleQueue[Row | Exception | None] = queue.SimpleQueue()
+        outcomes: queue.SimpleQueue[TaskAnswer | Exception | None] = queue.SimpleQueue()
 
         def execute() -> None:
             try:
-                for outcome in _dataset(task, rows, work, self._job.options.readers).iter_rows():
+                for outcome in _dataset(task, rows, work, self._inputs.options.readers).iter_rows():
                     outcomes.put(outcome)
                 outcomes.put(None)
-            except Exception as error:  # told to the build, which says what failed
+            except Exception as error:  # raised in the build's own thread, which says what failed
                 outcomes.put(error)
 
         if rows:
@@ -186,9 +201,9 @@ class _Run:
                 raise Unavailable(
                     f"A task of the build failed: {type(outcome).__name__ if outcome else 'no answer'}", "build_failed"
                 ) from outcome
-            yield outcome["building"], value_of(_loads(outcome["answer"]))
+            yield outcome
 
-    def _next(self, outcomes: "queue.SimpleQueue[Row | Exception | None]") -> Row | Exception | None:
+    def _next(self, outcomes: "queue.SimpleQueue[TaskAnswer | Exception | None]") -> TaskAnswer | Exception | None:
         while True:
             self._check()
             try:
@@ -203,7 +218,7 @@ class _Run:
             raise Unavailable(f"The build took longer than {self._deadline.seconds:g} s", "build_timeout")
 
 
-def _dataset(task: Callable[[Row, Work], Row], rows: Sequence[Row], work: Work, readers: int) -> "ray.data.Dataset":
+def _dataset(task: Callable[[R, Work], TaskAnswer], rows: Sequence[R], work: Work, readers: int) -> "ray.data.Dataset":
     """Rows through a task each: one block for each row, so that each is a task of its own."""
     prepare()
     return ray.data.from_items(list(rows), override_num_blocks=len(rows)).map(
@@ -227,26 +242,12 @@ def prepare() -> None:
 
 def warm() -> None:
     """Start a process for tasks and let it import what they need, so that the first build need not wait for that."""
-    nothing = Work("", "", 1, Reading(None, CarNames({}, b"")), SitesOptions(None))
-    for _ in _dataset(_start, [{"building": ""}], nothing, 1).iter_rows():
+    nothing = Work("", "", 1, ReadOptions(None, CarNames({}, b"")), SitesOptions(None))
+    for _ in _dataset(_start, [building_row("", [])], nothing, 1).iter_rows():
         logger.debug("A process for tasks of builds is ready")
 
 
-def _start(row: Row, work: Work) -> Row:
+def _start(row: BuildingRow, work: Work) -> TaskAnswer:
     """A task that only has to arrive: its arguments bring the modules of the others with them."""
     del work
-    return row
-
-
-def _loads(content: bytes) -> Any:
-    return pickle.loads(content)  # noqa: S301 - what our own tasks made
-
-
-def _write(work: Work, name: str, content: bytes) -> None:
-    path = work.staging / name
-    try:
-        write_atomic(path, content, durable=False)
-    except FileNotFoundError as error:
-        raise cancelled() from error
-    except OSError as error:
-        raise storage_error(error, path) from error
+    return {"building": row["building"], "answer": b""}

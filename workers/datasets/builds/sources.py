@@ -5,13 +5,12 @@ import pandas as pd
 
 from workers.common.errors import InvalidInput
 from workers.datasets.asked.request import DatasetRequest
+from workers.datasets.file_names import CARBON_FILE, WEATHER_FILE
+from workers.datasets.kept.descriptions import row_times
 from workers.datasets.kept.store import DatasetStore
 from workers.datasets.measures.arrays import Floats
 from workers.datasets.measures.columns import CARBON, WEATHER_COLUMNS
-from workers.datasets.measures.grid import MINUTE_MS
-from workers.datasets.plan import CARBON_FILE, WEATHER_FILE
 from workers.datasets.steps.weather import SourceDataset
-from workers.sites.instants import parse_instant
 
 #: A file and the columns that are taken from it.
 Wanted = tuple[str, list[str]]
@@ -41,10 +40,8 @@ def _source(name: str, files: list[Wanted], store: DatasetStore) -> SourceDatase
             columns.update({column: table[column].to_numpy(dtype=np.float64) for column in wanted})
         except (OSError, ValueError) as error:
             raise InvalidInput(f"{file} of the dataset {name!r} can't be used: {error}", "bad_source") from error
-    described = store.manifest(name)
-    begin, period = described.get("from_ts"), described.get("period")
-    if not isinstance(begin, str) or not isinstance(period, int):
+    times = row_times(store.manifest(name), f"the dataset {name!r}")
+    if times is None:
         # Uploaded: its rows say no time.
         return SourceDataset(name, columns, None, None)
-    start = round(parse_instant(begin, f"from_ts of the dataset {name!r}") * 1000)
-    return SourceDataset(name, columns, start, period * MINUTE_MS)
+    return SourceDataset(name, columns, times.start_ms, times.period_ms)

@@ -8,19 +8,20 @@ is also the sign to go on: a build that was cancelled, or that ended otherwise, 
 import functools
 import logging
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
-from workers.common.answers import failure, success
+from workers.common.answers import failure, success, value_of
 from workers.common.errors import Conflict, OpevaError
 from workers.common.files import storage_error, write_atomic
+from workers.datasets.builds.build import CANCELLED_CODE
 from workers.datasets.builds.niced import niced
-from workers.datasets.files.building import complete_building
+from workers.datasets.files.building import BuildingResult, complete_building
 from workers.datasets.measures.grid import TimeWindow
 from workers.datasets.plan import Plan
-from workers.datasets.reading.documents import Document, Reading
+from workers.datasets.reading.documents import Document, ReadOptions
 from workers.datasets.reading.mongo import window_documents
 from workers.datasets.steps.windows import WindowPartial, read_window
 from workers.sites.client import MongoConnection
@@ -32,7 +33,36 @@ logger = logging.getLogger(__name__)
 _LOOK_EVERY: Final = 5000
 _PARTS: Final = "parts"
 
-Row = dict[str, Any]
+
+class WindowRow(TypedDict):
+    """A window of a building to be read: plain numbers and texts, since Ray Data would change dates on their way.
+
+    Made by `window_row`, read by `read_task`.
+    """
+
+    number: int
+    building: str
+    collection: str
+    indexed: bool
+    start_ms: int
+    end_ms: int
+    prices_end_ms: int
+
+
+class BuildingRow(TypedDict):
+    """A building to be completed. Made by `building_row`, read by `complete_task`."""
+
+    building: str
+    #: The numbers of its windows, with commas between.
+    parts: str
+
+
+class TaskAnswer(TypedDict):
+    """What a task gives back. Made by `_answer`, read by `window_summary` and `building_result`."""
+
+    building: str
+    #: A value or an error (`workers.common.answers`), pickled.
+    answer: bytes
 
 
 @dataclass(frozen=True)
@@ -42,7 +72,7 @@ class Work:
     site: str
     folder: str
     period_ms: int
-    reading: Reading
+    read_options: ReadOptions
     sites: SitesOptions
     plan: Plan | None = None
 
@@ -62,11 +92,11 @@ class Work:
 
 def cancelled() -> Conflict:
     """The error of a build that was asked to end."""
-    return Conflict("The build was cancelled", "build_cancelled")
+    return Conflict("The build was cancelled", CANCELLED_CODE)
 
 
-def window_row(number: int, building: str, collection: str, window: TimeWindow, *, indexed: bool) -> Row:
-    """A read task as plain numbers and texts: dates would be changed on their way through Ray Data."""
+def window_row(number: int, building: str, collection: str, window: TimeWindow, *, indexed: bool) -> WindowRow:
+    """The row of a window; `number` tells it from all others of the build."""
     return {
         "number": number,
         "building": building,
@@ -78,7 +108,13 @@ def window_row(number: int, building: str, collection: str, window: TimeWindow, 
     }
 
 
-def read_task(row: Row, work: Work) -> Row:
+def building_row(building: str, windows: Sequence[WindowRow]) -> BuildingRow:
+    """The row of a building, from the rows of all windows of the build."""
+    numbers = [str(row["number"]) for row in windows if row["building"] == building]
+    return {"building": building, "parts": ",".join(numbers)}
+
+
+def read_task(row: WindowRow, work: Work) -> TaskAnswer:
     """Read a window: its partial goes to the storage, its summary into the answer."""
 
     def read() -> bytes:
@@ -88,16 +124,16 @@ def read_task(row: Row, work: Work) -> Row:
         what = f"{row['collection']} of site '{work.site}'"
         with connection.errors(what):
             collection = connection.client()[work.site][row["collection"]]
-            documents = window_documents(collection, window, work.reading.source_zone, indexed=row["indexed"])
+            documents = window_documents(collection, window, work.read_options.source_zone, indexed=row["indexed"])
             checked = _while_wanted(documents, work)
-            partial = read_window(row["building"], checked, window, work.period_ms, work.reading)
-        _write(work.part(row["number"]), pickle.dumps(partial))
+            partial = read_window(row["building"], checked, window, work.period_ms, work.read_options)
+        write_staged(work.part(row["number"]), pickle.dumps(partial))
         return pickle.dumps(partial.summary())
 
-    return _answer(read, row)
+    return _answer(read, row["building"])
 
 
-def complete_task(row: Row, work: Work) -> Row:
+def complete_task(row: BuildingRow, work: Work) -> TaskAnswer:
     """Complete a building from its parts (their numbers are in the row): its files go to the storage."""
 
     def complete() -> bytes:
@@ -108,18 +144,35 @@ def complete_task(row: Row, work: Work) -> Row:
         result = complete_building(work.plan, row["building"], [_read(work.part(number)) for number in numbers])
         for name, content in result.files.items():
             work.check()
-            _write(work.staging / name, content)
+            write_staged(work.staging / name, content)
         return pickle.dumps(replace(result, files={}))
 
-    return _answer(complete, row)
+    return _answer(complete, row["building"])
 
 
-def _answer(work: Callable[[], bytes], row: Row) -> Row:
+def window_summary(answer: TaskAnswer) -> WindowPartial:
+    """What a `read_task` found, without its bulk. Raises the error that the task ended with."""
+    summary: WindowPartial = _value(answer)
+    return summary
+
+
+def building_result(answer: TaskAnswer) -> BuildingResult:
+    """What a `complete_task` made, without its files. Raises the error that the task ended with."""
+    result: BuildingResult = _value(answer)
+    return result
+
+
+def _value(answer: TaskAnswer) -> Any:
+    pickled = value_of(pickle.loads(answer["answer"]))  # noqa: S301 - made by our own tasks
+    return pickle.loads(pickled)  # noqa: S301
+
+
+def _answer(work: Callable[[], bytes], building: str) -> TaskAnswer:
     try:
         answer = success(niced(work))
     except OpevaError as error:
         answer = failure(error)
-    return {"building": row["building"], "answer": pickle.dumps(answer)}
+    return {"building": building, "answer": pickle.dumps(answer)}
 
 
 def _while_wanted(documents: Iterable[Document], work: Work) -> Iterator[Document]:
@@ -129,7 +182,8 @@ def _while_wanted(documents: Iterable[Document], work: Work) -> Iterator[Documen
         yield document
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_staged(path: Path, content: bytes) -> None:
+    """Write a file of a build. Raises Conflict if the build does not go on, Unavailable, StorageFull."""
     try:
         # Flushed to the disk with the whole dataset, once.
         write_atomic(path, content, durable=False)

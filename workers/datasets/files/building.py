@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from workers.datasets.asked.devices import DEMAND_DEVICES
 from workers.datasets.files.charger import charger_file
 from workers.datasets.files.limits import limit
-from workers.datasets.files.manifest import ColumnReport, file_entries
+from workers.datasets.files.manifest import BuildingEntry, ColumnReport, FileEntry, file_entries
 from workers.datasets.files.schema import BuildingParts
 from workers.datasets.files.writers import column_text, csv_bytes
 from workers.datasets.measures.arrays import Floats
@@ -49,12 +49,12 @@ class BuildingResult:
 
     parts: BuildingParts
     files: dict[str, bytes]
-    entries: list[dict[str, Any]]
+    entries: list[FileEntry]
     cars: list[str]
     columns: dict[str, ColumnReport]
     prices: Series | None
     shared: dict[str, Series]
-    report: dict[str, Any]
+    entry: BuildingEntry
     warnings: list[str]
 
 
@@ -96,7 +96,7 @@ def complete_building(plan: Plan, building: str, partials: Sequence[WindowPartia
         columns=reports,
         prices=_merged(partials, PRICE, price_grid(grid)),
         shared={c.name: found for c in _SHARED_COLUMNS if (found := _merged(partials, c, grid)) is not None},
-        report={
+        entry={
             "name": building,
             "collection": plan.buildings[building],
             "documents": sum(p.documents for p in partials),
@@ -105,9 +105,9 @@ def complete_building(plan: Plan, building: str, partials: Sequence[WindowPartia
             "documents_without_timestamp": sum(p.unstamped for p in partials),
             "generated_documents_left_out": sum(p.generated for p in partials),
             "duplicate_documents": sum(p.duplicates for p in partials),
-            **limited.report(),
+            **limited.entry(),
             "sessions": sessions,
-            "columns": {name: report.to_dict(grid) for name, report in reports.items()},
+            "columns": {name: report.entry(grid) for name, report in reports.items()},
         },
         warnings=warnings,
     )

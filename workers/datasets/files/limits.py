@@ -7,10 +7,10 @@
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from workers.datasets.files.manifest import LimitedSteps
 from workers.datasets.measures.arrays import Floats
 from workers.datasets.measures.columns import COOLING, DHW, HEATING, LOAD, SOLAR
 
@@ -24,7 +24,7 @@ class Limited:
     negative_demand_steps: int
     cooling_and_heating_steps: int
 
-    def report(self) -> dict[str, Any]:
+    def entry(self) -> LimitedSteps:
         return {
             "steps_with_load_below_zero": self.exported_steps,
             "steps_with_demand_below_zero": self.negative_demand_steps,

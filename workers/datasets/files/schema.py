@@ -1,4 +1,4 @@
-"""`schema.json`: what CityLearn is told, from a request, a site's schema and what was measured.
+"""`schema.json`: CityLearn's own description of a dataset, from a request, a site's schema and what was measured.
 
 A request is taken as it was meant: what CityLearn would refuse, or ignore without a word, is mended and said.
 """

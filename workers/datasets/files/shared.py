@@ -1,12 +1,11 @@
 """The files that a dataset's buildings share: prices, weather, carbon intensity."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from workers.datasets.files.building import BuildingResult
-from workers.datasets.files.manifest import ColumnReport
+from workers.datasets.files.manifest import ColumnReport, SharedColumnEntry, Source
 from workers.datasets.files.writers import column_text, csv_bytes
 from workers.datasets.measures.arrays import Floats
 from workers.datasets.measures.columns import CARBON, PRICE, WEATHER_COLUMNS, Column
@@ -18,7 +17,7 @@ from workers.datasets.steps.weather import SourceDataset, borrowed, weather_colu
 
 
 class SharedColumns:
-    """The files that buildings share, and where each of their columns comes from (`reports`)."""
+    """The files that buildings share, and where each of their columns comes from (`entries`)."""
 
     def __init__(
         self,
@@ -32,7 +31,7 @@ class SharedColumns:
         self._sources = sources
         self._warnings = warnings
         self._clock = LocalClock.of(plan.grid, plan.zone)
-        self.reports: dict[str, dict[str, Any]] = {}
+        self.entries: dict[str, SharedColumnEntry | Source] = {}
 
     def pricing(self) -> bytes:
         grid = price_grid(self._plan.grid)
@@ -66,7 +65,7 @@ class SharedColumns:
         given = self._plan.request.carbon_intensity
         if isinstance(given, float):
             values = np.full(self._plan.grid.bins, given)
-            self.reports[CARBON.name] = {"source": "the request"}
+            self.entries[CARBON.name] = {"source": "the request"}
         elif given is None and not any(CARBON.name in result.shared for result in self._results):
             return None
         else:
@@ -94,7 +93,8 @@ class SharedColumns:
         return report.filled.values
 
     def _report(self, column: str, origin: str, report: ColumnReport) -> None:
-        self.reports[column] = {"source": origin, **report.to_dict(self._plan.grid)}
+        entry: SharedColumnEntry = {"source": origin, **report.entry(self._plan.grid)}
+        self.entries[column] = entry
 
 
 def _origin(having: Sequence[BuildingResult]) -> str:

@@ -1,7 +1,6 @@
 """Files as bytes, the same for the same content: numbers to 9 decimals, line feeds, JSON with its keys in order."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -11,7 +10,6 @@ from workers.datasets.measures.arrays import Floats, Instants
 
 #: Finer than any meter, and coarse enough to hide in which order numbers were added.
 DECIMALS: Final = 9
-_NOT_IN_FILE_NAMES: Final = re.compile(r"[^A-Za-z0-9._\-]+")
 
 
 def number_text(value: float) -> str:
@@ -38,8 +36,3 @@ def csv_bytes(columns: Mapping[str, Sequence[str]]) -> bytes:
 def json_bytes(value: Any) -> bytes:
     """A JSON file, in the order that keys have."""
     return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def slug(name: str) -> str:
-    """`name` as a part of a file name that is safe on any system; "" where nothing of it is."""
-    return _NOT_IN_FILE_NAMES.sub("_", name).strip("._ ")[:100]

@@ -11,8 +11,8 @@ from typing import BinaryIO, Final
 
 from workers.common.errors import InvalidInput, NotFound, TooLarge
 from workers.common.files import open_regular, storage_error
+from workers.datasets.file_names import SCHEMA_FILE
 from workers.datasets.kept.store import dataset_files
-from workers.datasets.plan import SCHEMA_FILE
 
 _BLOCK: Final = 1 << 20
 #: Fast, and CSV shrinks to a fifth anyway.

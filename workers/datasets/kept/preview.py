@@ -3,29 +3,38 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from workers.common.errors import InvalidInput, NotFound
 from workers.common.files import open_regular
-from workers.datasets.files.manifest import MANIFEST_FILE
-from workers.sites.instants import iso_of_milliseconds, parse_instant
+from workers.datasets.kept.descriptions import row_times
+from workers.sites.instants import iso_of_milliseconds
 
 DEFAULT_POINTS: Final = 500
 MAX_POINTS: Final = 20_000
-_MINUTE_MS: Final = 60_000
+
+
+class Preview(TypedDict):
+    """Columns of a file with few points. Made by `preview`."""
+
+    file: str
+    rows: int
+    #: The first row of each stretch of rows, and when it begins, where the manifest knows the time.
+    index: list[int]
+    timestamps: list[str] | None
+    #: By column: the mean of each stretch, or its first text.
+    series: dict[str, list[Any]]
 
 
 def preview(
     folder: Path, described: dict[str, Any], file: str | None, columns: Sequence[str] | None, points: int
-) -> dict[str, Any]:
+) -> Preview:
     """`points` at most of a CSV file: means of equal stretches of rows, and for texts the first of each.
 
-    `described` is the dataset's manifest; `file` None is its first building's. The answer has the file's name, its
-    `rows`, the first row of each stretch (`index`), their `timestamps` where the manifest knows the time, and `series`
-    by column.
+    `described` is the dataset's manifest; `file` None is its first building's.
 
     Raises:
         NotFound: there is no such file.
@@ -75,8 +84,9 @@ def _reduced(values: "pd.Series[Any]", starts: "np.ndarray[Any, np.dtype[np.int6
 
 def _timestamps(described: dict[str, Any], rows: int, starts: list[int]) -> list[str] | None:
     """When each stretch begins; None where the manifest says nothing, or describes other files than this one."""
-    begin, period = described.get("from_ts"), described.get("period")
-    if not isinstance(begin, str) or not isinstance(period, int) or described.get("rows") != rows:
+    if described.get("rows") != rows:
         return None
-    first = round(parse_instant(begin, f"from_ts of {MANIFEST_FILE}") * 1000)
-    return [iso_of_milliseconds(first + row * period * _MINUTE_MS) for row in starts]
+    times = row_times(described)
+    if times is None:
+        return None
+    return [iso_of_milliseconds(times.start_ms + row * times.period_ms) for row in starts]

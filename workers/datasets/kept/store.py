@@ -19,9 +19,10 @@ from workers.common.clock import iso
 from workers.common.errors import Conflict, NotFound
 from workers.common.files import read_beneath, remove_tree, storage_error, sync_folder, write_atomic
 from workers.common.layout import Layout
-from workers.datasets.files.manifest import MANIFEST_FILE
+from workers.datasets.file_names import MANIFEST_FILE, SCHEMA_FILE
+from workers.datasets.files.manifest import FileSize
 from workers.datasets.files.writers import json_bytes
-from workers.datasets.plan import SCHEMA_FILE
+from workers.datasets.kept.descriptions import DatasetRow, Facts, of_schema, row_of
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class DatasetStore:
         """Whether anything bears the name of this dataset."""
         return os.path.lexists(self._layout.dataset(name))
 
-    def list(self) -> list[dict[str, Any]]:
+    def list(self) -> list[DatasetRow]:
         """A row for each dataset, sorted by name."""
         try:
             entries = sorted(os.scandir(self._layout.datasets), key=lambda entry: entry.name)
@@ -67,11 +68,12 @@ class DatasetStore:
         ]
 
     def manifest(self, name: str) -> dict[str, Any]:
-        """A dataset's manifest; of one that was not built here, what its files tell. Raises NotFound."""
+        """A dataset's manifest; of one that was not built here, what can be read from its files. Raises NotFound."""
         folder = self.folder(name)
         described = _json(folder, MANIFEST_FILE)
         if described is None:
-            described = {"name": name, "description": "", "files": _entries(folder), **_from_schema(folder)}
+            schema = _json(folder, SCHEMA_FILE) or {}
+            described = {"name": name, "description": "", "files": _entries(folder), **of_schema(schema)}
         return {**described, **self._facts(folder, name)}
 
     def add_to_manifest(self, name: str, facts: dict[str, Any]) -> None:
@@ -143,25 +145,18 @@ class DatasetStore:
         except OSError as error:
             raise storage_error(error, folder) from error
 
-    def _row(self, folder: Path, name: str) -> dict[str, Any] | None:
+    def _row(self, folder: Path, name: str) -> DatasetRow | None:
         try:
-            described = _json(folder, MANIFEST_FILE) or _from_schema(folder)
+            described = _json(folder, MANIFEST_FILE) or of_schema(_json(folder, SCHEMA_FILE) or {})
             facts = self._facts(folder, name)
         except OSError as error:
             # Removed while the list was made, or unreadable: the other datasets are listed.
             logger.warning("Dataset %s is left out of the list: %s", name, error)
             return None
-        buildings = described.get("buildings")
-        return {
-            "name": name,
-            "description": described.get("description") or "",
-            **facts,
-            **{key: described.get(key) for key in ("site_id", "period", "from_ts", "until_ts", "rows", "chargers")},
-            "buildings": len(buildings) if isinstance(buildings, list) else buildings,
-        }
+        return row_of(described, facts)
 
     @staticmethod
-    def _facts(folder: Path, name: str) -> dict[str, Any]:
+    def _facts(folder: Path, name: str) -> Facts:
         files = [entry.stat(follow_symlinks=False) for entry in _files(folder)]
         born = min((stat.st_mtime for stat in files), default=folder.stat().st_mtime)
         return {"name": name, "size": sum(stat.st_size for stat in files), "created_at": iso(born)}
@@ -194,7 +189,7 @@ def dataset_files(folder: Path) -> list[tuple[str, int]]:
     ]
 
 
-def _entries(folder: Path) -> list[dict[str, Any]]:
+def _entries(folder: Path) -> list[FileSize]:
     return [{"name": name, "bytes": size} for name, size in dataset_files(folder)]
 
 
@@ -205,23 +200,6 @@ def _json(folder: Path, file: str) -> dict[str, Any] | None:
     except (NotFound, ValueError):
         return None
     return content if isinstance(content, dict) else None
-
-
-def _from_schema(folder: Path) -> dict[str, Any]:
-    """What CityLearn's schema tells of a dataset that has no manifest."""
-    schema = _json(folder, SCHEMA_FILE) or {}
-    buildings = schema.get("buildings")
-    buildings = buildings if isinstance(buildings, dict) else {}
-    chargers = [
-        b["chargers"] for b in buildings.values() if isinstance(b, dict) and isinstance(b.get("chargers"), dict)
-    ]
-    seconds, last = schema.get("seconds_per_time_step"), schema.get("simulation_end_time_step")
-    return {
-        "buildings": [{"name": name} for name in buildings],
-        "chargers": sum(len(own) for own in chargers if isinstance(own, dict)),
-        "period": seconds / 60 if isinstance(seconds, int | float) else None,
-        "rows": last + 1 if isinstance(last, int) else None,
-    }
 
 
 def _flush(folder: Path) -> None:

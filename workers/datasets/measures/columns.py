@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from workers.datasets.measures.grid import HOUR_MS
+
 
 class Kind(StrEnum):
     """How readings that fall into one bin are brought together."""
@@ -59,6 +61,8 @@ MEASURED: Final = {c.name: c for c in (*BUILDING_COLUMNS, PRICE, CARBON, *WEATHE
 
 #: Hours ahead of `electricity_pricing_predicted_1` to `_3`.
 PRICE_AHEAD_HOURS: Final = (1, 2, 3)
+#: Prices are read so far past a dataset's end, where they exist.
+PRICES_BEYOND_MS: Final = max(PRICE_AHEAD_HOURS) * HOUR_MS
 #: Hours ahead of a weather column's `_predicted_1` to `_3`: CityLearn's own convention.
 WEATHER_AHEAD_HOURS: Final = (6, 12, 24)
 

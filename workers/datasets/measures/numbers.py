@@ -28,7 +28,7 @@ def numbers(values: list[Any]) -> Floats:
             result[~np.isfinite(result)] = np.nan
             return result
     except (TypeError, ValueError, OverflowError):
-        # Texts that are no numbers, Decimal128, dicts: told apart one by one below.
+        # Texts that are no numbers, Decimal128, dicts: converted one by one below.
         pass
     return np.array([number(value) for value in values], dtype=np.float64)
 

@@ -1,6 +1,6 @@
 """What documents say about chargers: which car was plugged in where, its SOC, and what its user stated.
 
-Flat documents list `charging_sessions` with SOC in percent, times as local clock readings, and keys with dots or
+Flat documents list `charging_sessions` with SOC in percent, times as local clock times, and keys with dots or
 underscores. Others keep a dict of chargers beside `electric_vehicles`, with SOC as a fraction and times as instants.
 """
 
@@ -29,7 +29,7 @@ class PlugReadings:
 
     `seen` says of each document whether it speaks of chargers at all; `chargers` are all that were named, `charger` and
     `car` number them and `cars`. Percent in `soc` (measured), `required_soc` and `arrival_soc` (stated); the stated
-    departure is a local clock reading (`departure_clock`, seconds of the day) or an instant (`departure_at`, ms). NaN
+    departure is a local clock time (`departure_clock`, seconds of the day) or an instant (`departure_at`, ms). NaN
     where nothing is known.
     """
 
@@ -188,7 +188,7 @@ def _identity(value: Any) -> str:
 
 
 def _stated(flexibility: Mapping[str, Any], zone: ZoneInfo | None) -> tuple[float, float, float, float]:
-    """Required SOC, SOC at arrival (percent), departure as a clock reading (s) and as an instant (ms)."""
+    """Required SOC, SOC at arrival (percent), departure as a clock time (s) and as an instant (ms)."""
     clock, at = _moment(_first(flexibility, "departure.time", "departure_time", "estimated_time_at_departure"), zone)
     return (
         _soc(flexibility, ("departure.soc", "departure_soc"), "estimated_soc_at_departure"),

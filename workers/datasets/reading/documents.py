@@ -64,7 +64,7 @@ class Readings:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """How documents are read: the clock that they are stamped by (None: UTC), the names of cars, and whether documents
     that the producer substituted are left out. Pickles, to travel to read tasks."""
 
@@ -73,10 +73,10 @@ class Reading:
     drop_generated: bool = False
 
 
-def read_documents(documents: Iterable[Document], reading: Reading, start_ms: int, end_ms: int) -> Readings:
+def read_documents(documents: Iterable[Document], options: ReadOptions, start_ms: int, end_ms: int) -> Readings:
     """The readings of documents in any order, of instants in `[start_ms, end_ms)`. Of two with one instant the later
-    inserted wins: by `_id` where that tells (ObjectIds, numbers), else the one that comes later."""
-    collector = _Collector(reading, start_ms, end_ms)
+    inserted wins: the one with the larger `_id` (ObjectIds, numbers), else the one that comes later."""
+    collector = _Collector(options, start_ms, end_ms)
     for batch in _batches(documents):
         collector.add(batch)
     return collector.finish()
@@ -89,11 +89,11 @@ def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 
 class _Collector:
-    def __init__(self, reading: Reading, start_ms: int, end_ms: int) -> None:
+    def __init__(self, options: ReadOptions, start_ms: int, end_ms: int) -> None:
         self._start, self._end = start_ms, end_ms
-        self._zone = reading.source_zone
-        self._drop_generated = reading.drop_generated
-        self._plugs = PlugCollector(reading.source_zone, reading.cars)
+        self._zone = options.source_zone
+        self._drop_generated = options.drop_generated
+        self._plugs = PlugCollector(options.source_zone, options.cars)
         self._rows = 0
         self._ids: list[Any] = []
         self._instants: list[Instants] = []

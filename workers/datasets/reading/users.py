@@ -2,7 +2,8 @@
 
 A definition in the site's `electric_vehicles_def` may list `user_ids`: these map to its key. So does the key itself,
 which the site's schema makes public anyway. Any other user becomes `EV_` and 8 hex digits of an HMAC-SHA256 with the
-installation's secret: the same user is the same car in every dataset, and nobody without the secret can tell who.
+installation's secret: the same user is the same car in every dataset, and which user that
+is stays unknown to all who lack the secret.
 """
 
 import hashlib

@@ -84,16 +84,16 @@ def _short_gaps(values: Floats, starts: Instants, lengths: Instants, period_minu
 
 def _same_clock_time(values: Floats, valid: Flags, clock: LocalClock, bins: Instants) -> Floats:
     """For each of `bins` the mean of the same clock time on the nearest valid days; NaN where there is none."""
-    reading = clock.day * _DAY_MINUTES + clock.minute_of_day
+    clock_minute = clock.day * _DAY_MINUTES + clock.minute_of_day
     # Of two bins that show the same clock, the earlier one counts: `np.unique` gives the first.
-    shown, earliest = np.unique(reading, return_index=True)
+    shown, earliest = np.unique(clock_minute, return_index=True)
     sides = np.full((2, len(bins)), np.nan)
     for side, direction in enumerate((-1, 1)):
         for days in range(1, MAX_DAYS_AWAY + 1):
             open_bins = np.flatnonzero(np.isnan(sides[side]))
             if not len(open_bins):
                 break
-            wanted = reading[bins[open_bins]] + direction * days * _DAY_MINUTES
+            wanted = clock_minute[bins[open_bins]] + direction * days * _DAY_MINUTES
             place = np.minimum(np.searchsorted(shown, wanted), len(shown) - 1)
             candidate = earliest[place]
             good = (shown[place] == wanted) & valid[candidate]

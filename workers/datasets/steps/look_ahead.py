@@ -1,4 +1,4 @@
-"""Columns that tell what comes: the value some hours later."""
+"""Columns of what comes: a column's value some hours later."""
 
 import numpy as np
 

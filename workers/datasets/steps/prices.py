@@ -5,14 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from workers.datasets.measures.arrays import Floats
-from workers.datasets.measures.columns import PRICE, PRICE_AHEAD_HOURS
-from workers.datasets.measures.grid import HOUR_MS, Grid
+from workers.datasets.measures.columns import PRICE, PRICE_AHEAD_HOURS, PRICES_BEYOND_MS
+from workers.datasets.measures.grid import Grid
 from workers.datasets.steps.clock_columns import LocalClock
 from workers.datasets.steps.gaps import Filled, fill
 from workers.datasets.steps.look_ahead import look_ahead
-
-#: Prices are read so far past a dataset's end, where they exist.
-BEYOND_MS = max(PRICE_AHEAD_HOURS) * HOUR_MS
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class Prices:
 
 def price_grid(grid: Grid) -> Grid:
     """The bins that prices are taken from: the dataset's, and those that its last bins look ahead to."""
-    return grid.extended(BEYOND_MS)
+    return grid.extended(PRICES_BEYOND_MS)
 
 
 def prices(values: Floats, grid: Grid, clock: LocalClock, default: float) -> Prices:

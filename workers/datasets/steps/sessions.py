@@ -166,7 +166,7 @@ class Occupancy:
         return Session(car, first, end, departure, known["required_soc"], arrival_soc)
 
     def _stated_departure(self, known: dict[str, float]) -> int | None:
-        """The instant stated, or the next time that the site's clock shows the stated reading."""
+        """The instant stated, or the next instant at which the site's clock shows the stated time."""
         if not np.isnan(known["departure_at"]):
             return int(known["departure_at"])
         if np.isnan(known["departure_clock"]):

@@ -11,7 +11,7 @@ import numpy as np
 from workers.datasets.measures.arrays import Flags
 from workers.datasets.measures.columns import MEASURED, PRICE
 from workers.datasets.measures.grid import TimeWindow
-from workers.datasets.reading.documents import Document, Reading, read_documents
+from workers.datasets.reading.documents import Document, ReadOptions, read_documents
 from workers.datasets.steps.resample import SeriesPartial, reduce_readings
 from workers.datasets.steps.sessions import PlugPartial, reduce_plugs
 
@@ -44,10 +44,10 @@ class WindowPartial:
 
 
 def read_window(
-    building: str, documents: Iterable[Document], window: TimeWindow, period_ms: int, reading: Reading
+    building: str, documents: Iterable[Document], window: TimeWindow, period_ms: int, options: ReadOptions
 ) -> WindowPartial:
     """The documents of a building and a window, in any order; those of other times are left out."""
-    readings = read_documents(documents, reading, window.start_ms, window.prices_end_ms)
+    readings = read_documents(documents, options, window.start_ms, window.prices_end_ms)
     own = readings.instants < window.end_ms
     stamps = readings.instants[own]
     series = {}

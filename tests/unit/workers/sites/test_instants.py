@@ -97,6 +97,22 @@ def test_a_clock_reading_that_occurs_twice_means_its_first_pass() -> None:
     assert instants.to_instant("2025-03-30T01:30:00", LISBON) == datetime(2025, 3, 30, 1, 30, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("stored", "utc_hour"),
+    [
+        ("2025-06-07T12:00:00+02:00", 12),
+        ("2025-06-07T12:00:00", 12),
+        (datetime(2025, 6, 7, 12), 12),  # noqa: DTZ001 - as BSON dates are read
+        # A number shows no clock: its instant stands.
+        (int(NOON_S), 11),
+    ],
+)
+def test_a_wall_time_is_the_clock_time_that_a_stamp_shows(stored: object, utc_hour: int) -> None:
+    eleven = datetime(2025, 6, 7, 11, tzinfo=UTC)
+    shown = eleven.replace(hour=utc_hour)
+    assert instants.wall_time(stored, eleven.timestamp()) == shown.timestamp()
+
+
 def test_wall_clock_and_instant_are_inverse_where_the_clock_reads_once() -> None:
     for day in range(365):
         seconds = datetime(2025, 1, 1, 5, 15, tzinfo=UTC).timestamp() + day * 86400.0

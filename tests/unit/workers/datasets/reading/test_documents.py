@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from bson import Decimal128, ObjectId
 
-from workers.datasets.reading.documents import Reading, Readings, read_documents
+from workers.datasets.reading.documents import Readings, ReadOptions, read_documents
 from workers.datasets.reading.users import CarNames
 
 SECRET = b"secret"
@@ -18,8 +18,8 @@ NOON_MS = int(NOON.timestamp() * 1000)
 
 
 def read(*documents: dict[str, Any], zone: str | None = None, **options: Any) -> Readings:
-    reading = Reading(ZoneInfo(zone) if zone else None, CarNames({}, SECRET), **options)
-    return read_documents(documents, reading, 0, 2**60)
+    read_options = ReadOptions(ZoneInfo(zone) if zone else None, CarNames({}, SECRET), **options)
+    return read_documents(documents, read_options, 0, 2**60)
 
 
 FLAT = {
