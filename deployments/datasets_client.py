@@ -25,12 +25,14 @@ class DatasetsClient:
     async def start(self, body: dict[str, Any]) -> dict[str, Any]:
         """Begin the build that a request's body asks for. Raises InvalidInput, NotFound, Conflict."""
         sites = self._options.sites
-        started: dict[str, Any] = await self._call("start", body, limit=2 * sites.timeout_s + _MARGIN_S, what="a build")
+        started: dict[str, Any] = await self._call(
+            "start", body, limit=2 * sites.mongo_timeout_s + _MARGIN_S, what="a build"
+        )
         return started
 
     async def wait(self, name: str) -> dict[str, Any]:
         """What a build made (`name, rows, warnings`), once it has ended; raises what it ended with."""
-        deadline = Deadline(self._options.build_timeout_s * 2 + _MARGIN_S)
+        deadline = Deadline(self._options.dataset_build_timeout_s * 2 + _MARGIN_S)
         while True:
             outcome: dict[str, Any] | None = await self._call(
                 "wait", name, _WAIT_S, limit=_WAIT_S + _MARGIN_S, what=f"dataset {name!r}"

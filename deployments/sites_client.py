@@ -70,9 +70,12 @@ class SitesClient:
         ticket = ticket_of(await self._call(method, site, query, what=f"site '{site}'"))
         options = self._options
         return await PipeReader.fetch(
-            ticket, connect_timeout_s=options.timeout_s, timeout_s=options.stall_timeout_s, what=f"site '{site}'"
+            ticket,
+            connect_timeout_s=options.mongo_timeout_s,
+            timeout_s=options.site_stall_timeout_s,
+            what=f"site '{site}'",
         )
 
     async def _call(self, method: str, *args: Any, what: str) -> Any:
-        limit = self._options.timeout_s * _TIMEOUTS + _MARGIN_S
+        limit = self._options.mongo_timeout_s * _TIMEOUTS + _MARGIN_S
         return await call(self._handle, method, *args, limit_s=limit, deployment="sites", what=what)

@@ -80,7 +80,7 @@ class _Run:
         self._job = job
         self._report = report
         self._cancel = cancel
-        self._deadline = Deadline(job.options.build_timeout_s)
+        self._deadline = Deadline(job.options.dataset_build_timeout_s)
         cars = CarNames(job.schema.electric_vehicles_def, job.secret)
         reading = Reading(job.schema.source_zone, cars, job.request.drop_generated)
         self._work = Work(job.request.site, job.folder, job.request.period_ms, reading, job.options.sites)
@@ -148,7 +148,7 @@ class _Run:
                     end,
                     indexed=indexed,
                     documents=job.options.window_documents,
-                    pieces=job.options.readers,
+                    pieces=job.options.dataset_readers,
                 )
             rows += [
                 window_row(number, building, name, window, indexed=indexed)
@@ -171,7 +171,7 @@ class _Run:
 
         def execute() -> None:
             try:
-                for outcome in _dataset(task, rows, work, self._job.options.readers).iter_rows():
+                for outcome in _dataset(task, rows, work, self._job.options.dataset_readers).iter_rows():
                     outcomes.put(outcome)
                 outcomes.put(None)
             except Exception as error:  # told to the build, which says what failed
