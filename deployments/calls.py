@@ -1,18 +1,20 @@
 """A call of a deployment's method with a deadline, whose errors are ours."""
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 from ray.exceptions import RayError
 
-from workers.common.errors import OpevaError, Unavailable
+from workers.common.errors import ErrorCode, OpevaError, Unavailable
+
+Deployment = Literal["sites", "datasets"]
 
 
-async def call(handle: Any, method: str, *args: Any, limit_s: float, deployment: str, what: str) -> Any:
+async def call(handle: Any, method: str, *args: Any, limit_s: float, deployment: Deployment, what: str) -> Any:
     """What `handle.<method>.remote(*args)` answers.
 
     Args:
-        deployment: the deployment's name, `sites` or `datasets`; the reason of an Unavailable is `<name>_unavailable`.
+        deployment: the deployment's name; an Unavailable of ours has the code `<name>_unavailable`.
         what: whom or what the call is about, for messages: `site 'living_lab'`.
 
     Raises:
@@ -23,14 +25,17 @@ async def call(handle: Any, method: str, *args: Any, limit_s: float, deployment:
         async with asyncio.timeout(limit_s):
             return await getattr(handle, method).remote(*args)
     except TimeoutError as error:
-        raise Unavailable(
-            f"The {deployment} deployment did not answer for {what} within {limit_s:g} s", f"{deployment}_unavailable"
-        ) from error
+        raise _unavailable(deployment, f"did not answer for {what} within {limit_s:g} s") from error
     except RayError as error:
         # Ray wraps what the replica raised.
         cause = getattr(error, "cause", None)
         if isinstance(cause, OpevaError):
             raise cause from None
-        raise Unavailable(
-            f"The {deployment} deployment failed at {what}: {type(error).__name__}", f"{deployment}_unavailable"
-        ) from error
+        raise _unavailable(deployment, f"failed at {what}: {type(error).__name__}") from error
+
+
+def _unavailable(deployment: Deployment, problem: str) -> Unavailable:
+    sentence = f"The {deployment} deployment {problem}"
+    if deployment == "sites":
+        return Unavailable(sentence, ErrorCode.SITES_UNAVAILABLE)
+    return Unavailable(sentence, ErrorCode.DATASETS_UNAVAILABLE)
