@@ -221,7 +221,7 @@ def main() -> None:
 
     ray.init("local", include_dashboard=False, resources={names.RESOURCE_PACKAGE: 1000}, log_to_driver=False)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as root:
-        options = DatasetOptions(root, SitesOptions(args.uri, read_timeout_s=300), readers=args.readers)
+        options = DatasetOptions(root, SitesOptions(args.uri, mongo_read_timeout_s=300), dataset_readers=args.readers)
         body = {"site_id": data.site, "period": args.period, "from_ts": START.isoformat()}
         small = parse_request({**body, "name": "small", "until_ts": (START + timedelta(days=2)).isoformat()})
         print(f"first    {build(options, small):8.1f} s  a small build, with the start of its processes")

@@ -6,20 +6,20 @@ it, and the client names each method by its declaration, so that mypy checks the
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from ray.exceptions import RayError
 
-from workers.common.errors import OpevaError, Unavailable
+from workers.common.errors import ErrorCode, OpevaError, Unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Remote:
-    """A deployment's handle. `name` is `sites` or `datasets`; its Unavailable has the code `<name>_unavailable`."""
+    """A deployment's handle; its Unavailable has the code `<name>_unavailable`."""
 
-    def __init__(self, name: str, handle: Any) -> None:
+    def __init__(self, name: Literal["sites", "datasets"], handle: Any) -> None:
         self._name = name
         self._handle = handle
 
@@ -56,4 +56,7 @@ class Remote:
             raise self._unavailable(f"failed at {what}: {type(error).__name__}") from error
 
     def _unavailable(self, event: str) -> Unavailable:
-        return Unavailable(f"The {self._name} deployment {event}", f"{self._name}_unavailable")
+        sentence = f"The {self._name} deployment {event}"
+        if self._name == "sites":
+            return Unavailable(sentence, ErrorCode.SITES_UNAVAILABLE)
+        return Unavailable(sentence, ErrorCode.DATASETS_UNAVAILABLE)

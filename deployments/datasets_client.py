@@ -26,12 +26,12 @@ class DatasetsClient(DatasetBuilds):
         self._options = options
 
     async def start(self, body: dict[str, Any]) -> BuildStatus:
-        limit_s = 2 * self._options.sites.timeout_s + _MARGIN_S
+        limit_s = 2 * self._options.sites.mongo_timeout_s + _MARGIN_S
         return await self._remote.call(limit_s, "a build", DatasetBuilds.start, body)
 
     async def wait(self, name: str) -> BuildOutcome:
         """What a build made, once it has ended. Raises what it ended with."""
-        deadline = Deadline(self._options.build_timeout_s * 2 + _MARGIN_S)
+        deadline = Deadline(self._options.dataset_build_timeout_s * 2 + _MARGIN_S)
         while True:
             outcome = await self.outcome_within(name, _WAIT_S)
             if outcome is not None:

@@ -40,7 +40,7 @@ class SitesReplica(SiteReads):
         self._floors = Floors()
         self._threads = ThreadPoolExecutor(_THREADS, "sites")
         node = host or ray.util.get_node_ip_address()
-        self._pipes = PipeServer(node, self._options.max_streams, self._options.stall_timeout_s)
+        self._pipes = PipeServer(node, self._options.site_max_streams, self._options.site_stall_timeout_s)
 
     async def ping(self) -> Ping:
         return await self._run(self._connection.ping)

@@ -27,7 +27,7 @@ class SitesClient(SiteReads):
     def __init__(self, handle: Any, options: SitesOptions) -> None:
         self._remote = Remote("sites", handle)
         self._options = options
-        self._limit_s = options.timeout_s * _TIMEOUTS + _MARGIN_S
+        self._limit_s = options.mongo_timeout_s * _TIMEOUTS + _MARGIN_S
 
     async def ping(self) -> Ping:
         try:
@@ -70,5 +70,8 @@ class SitesClient(SiteReads):
     async def _fetch(self, site: str, ticket: Ticket) -> PipeReader:
         options = self._options
         return await PipeReader.fetch(
-            ticket, connect_timeout_s=options.timeout_s, timeout_s=options.stall_timeout_s, what=f"site '{site}'"
+            ticket,
+            connect_timeout_s=options.mongo_timeout_s,
+            timeout_s=options.site_stall_timeout_s,
+            what=f"site '{site}'",
         )

@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--uri", default=os.environ.get("OPEVA_MONGO_URI"), help="default: OPEVA_MONGO_URI")
     parser.add_argument("--site", action="append", required=True, help="may be given more than once")
     arguments = parser.parse_args()
-    connection = MongoConnection(SitesOptions(arguments.uri, read_timeout_s=_BUILD_TIMEOUT_S))
+    connection = MongoConnection(SitesOptions(arguments.uri, mongo_read_timeout_s=_BUILD_TIMEOUT_S))
     try:
         for name in arguments.site:
             site = Sites(connection).open(name)

@@ -47,8 +47,8 @@ def build(args: dict[str, str]) -> Application:
     """
     settings = Settings.load(args)
     deployments = (
-        sites.application(settings.sites_options()),
-        datasets.application(settings.dataset_options()),
+        sites.application(settings.sites),
+        datasets.application(settings.datasets),
     )
     return api.application(replica_app, settings.to_dict(), *deployments)
 
@@ -58,9 +58,9 @@ def replica_app(settings: dict[str, Any], sites_handle: Any, datasets_handle: An
     validated = Settings.from_dict(settings)
     services = Services(
         validated,
-        JobsClient(validated.jobs_options()),
-        SitesClient(sites_handle, validated.sites_options()),
-        DatasetsClient(datasets_handle, validated.dataset_options()),
+        JobsClient(validated.jobs),
+        SitesClient(sites_handle, validated.sites),
+        DatasetsClient(datasets_handle, validated.datasets),
     )
     return build_app(services)
 
@@ -110,14 +110,14 @@ def _middleware(settings: Settings) -> list[Middleware]:
         Middleware(ServerTiming),
         Middleware(
             CORSMiddleware,
-            allow_origins=settings.cors_origins,
+            allow_origins=settings.api.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=["Content-Disposition", "Server-Timing", "X-Next-Cursor"],
         ),
         Middleware(errors.ErrorGuard),
     ]
-    if settings.auth:
+    if settings.api.auth:
         layers.append(Middleware(BearerAuth, tokens=TokenFile(settings.tokens_path)))
-    limits = {"/dataset/upload": settings.dataset_upload_bytes + _FORM_BYTES}
-    return [*layers, Middleware(BodyLimit, limit=settings.max_body_bytes, limits=limits), Middleware(HeadAsGet)]
+    limits = {"/dataset/upload": settings.api.dataset_upload_bytes + _FORM_BYTES}
+    return [*layers, Middleware(BodyLimit, limit=settings.api.max_body_bytes, limits=limits), Middleware(HeadAsGet)]

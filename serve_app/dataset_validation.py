@@ -49,7 +49,7 @@ async def _outcome(services: Services, name: str) -> dict[str, Any]:
 
 
 async def _ended(services: Services, record: JobRecord) -> JobRecord:
-    deadline = Deadline(services.settings.dataset_build_timeout_s)
+    deadline = Deadline(services.settings.datasets.dataset_build_timeout_s)
     while not record.state.terminal and not deadline.passed():
         number = services.jobs.number
         await services.jobs.wait_change(number, _NEWS_S)

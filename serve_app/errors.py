@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve_app.http import JSONAnswer
 from workers.common.errors import (
     Conflict,
+    ErrorCode,
     InvalidInput,
     NotFound,
     OpevaError,
@@ -37,12 +38,13 @@ STATUS: Final[dict[type[OpevaError], int]] = {
     OpevaError: 500,
 }
 
-_CODES: Final = {
-    400: "invalid_input",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "no_such_route",
-    405: "method_not_allowed",
+#: The codes of answers that HTTP itself gives, by status.
+CODES: Final = {
+    400: ErrorCode.INVALID_INPUT,
+    401: ErrorCode.UNAUTHORIZED,
+    403: ErrorCode.FORBIDDEN,
+    404: ErrorCode.NO_SUCH_ROUTE,
+    405: ErrorCode.METHOD_NOT_ALLOWED,
     413: TooLarge.default_code,
     422: Unprocessable.default_code,
     503: Unavailable.default_code,
@@ -58,7 +60,7 @@ def error_answer(
     more = dict(headers or {})
     if status == 503:
         more.setdefault("Retry-After", _RETRY_AFTER)
-    return JSONAnswer({"detail": detail, "code": code or _CODES.get(status, "http_error")}, status, more)
+    return JSONAnswer({"detail": detail, "code": str(code or CODES.get(status, ErrorCode.HTTP_ERROR))}, status, more)
 
 
 def status_of(error: OpevaError) -> int:

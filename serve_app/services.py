@@ -67,10 +67,10 @@ class Services:
     replica: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     rows: Rows = field(default_factory=lambda: Rows(job_views.row))
 
-    @cached_property
+    @property
     def options(self) -> Options:
         """What the jobs' side needs of the settings."""
-        return self.settings.jobs_options()
+        return self.settings.jobs
 
     @cached_property
     def layout(self) -> Layout:
@@ -90,7 +90,7 @@ class Services:
     @cached_property
     def seats(self) -> Seats:
         """The streams that follow something."""
-        return Seats(self.settings.max_follows)
+        return Seats(self.settings.api.max_follows)
 
     async def warm(self) -> None:
         """Make the JSON of the jobs that there are, a few at a time, so that the first list of many is quick too."""
@@ -109,12 +109,12 @@ class Services:
         Raises:
             Unavailable: the storage did not answer in time, as a network file system may.
         """
-        limit = self.settings.storage_timeout_s
+        limit = self.options.storage_timeout_s
         try:
             return await asyncio.wait_for(asyncio.to_thread(work, *args), limit)
         except TimeoutError as error:
             raise Unavailable(
-                f"The shared storage at {self.settings.shared_root} did not answer within {limit:g} s",
+                f"The shared storage at {self.options.shared_root} did not answer within {limit:g} s",
                 "storage_unavailable",
             ) from error
 

@@ -154,8 +154,8 @@ def _take_in(here: Services, name: str, file: UploadFile) -> int:
         raise already_there(name)
     staged = store.staging()
     try:
-        settings = here.settings
-        size = unpack(file.file, staged, most_bytes=settings.dataset_unpacked_bytes, most_files=settings.dataset_files)
+        limits = here.settings.api
+        size = unpack(file.file, staged, most_bytes=limits.dataset_unpacked_bytes, most_files=limits.dataset_files)
         store.install(staged, name, overwrite=False)
     finally:
         remove_tree(staged)

@@ -52,7 +52,7 @@ async def _report(here: Services) -> dict[str, Any]:
 async def _check(what: str, here: Services, ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
     """The outcome of one check, with its latency; whatever goes wrong is the outcome, not an error of the report."""
     watch = Stopwatch()
-    limit = here.settings.health_timeout_s
+    limit = here.settings.api.health_timeout_s
     try:
         more = await asyncio.wait_for(ask(), limit)
         outcome: dict[str, Any] = {"status": "ok", **more}
@@ -97,7 +97,7 @@ def _write_and_read(folder: Path, replica: str) -> None:
 
 
 async def _mongo(here: Services) -> dict[str, Any]:
-    if here.settings.mongo_uri is None:
+    if here.settings.sites.mongo_uri is None:
         return {"status": "not_configured"}
     told = await here.sites.ping()
     if not told["ok"]:

@@ -124,7 +124,7 @@ async def job_events(here: Here, last_event_id: Annotated[str | None, Header()] 
     """
     await here.jobs.jobs()
     after = here.jobs.number if last_event_id is None else _position(last_event_id, here)
-    return EventStream(with_heartbeats(_changes(after, here), here.settings.heartbeat_s), here.seats)
+    return EventStream(with_heartbeats(_changes(after, here), here.settings.api.heartbeat_s), here.seats)
 
 
 async def _changes(after: int, here: Here) -> AsyncGenerator[bytes, None]:

@@ -67,7 +67,7 @@ async def log_events(
             return Response(status_code=204)
     else:
         start = await _start(here, log, tail, since)
-    blocks = followed(here.jobs, record.job_id, log, start, sized=True, heartbeat_s=here.settings.heartbeat_s)
+    blocks = followed(here.jobs, record.job_id, log, start, sized=True, heartbeat_s=here.settings.api.heartbeat_s)
     return EventStream(as_events(here.jobs, record.job_id, blocks, start), here.seats)
 
 

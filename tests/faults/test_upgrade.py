@@ -57,7 +57,7 @@ def versions(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     for name, value in stack.environment().items():
         if name.startswith("OPEVA_"):
             monkeypatch.setenv(name, value)
-    versions = Versions(stack, tmp_path, Settings.load({}).jobs_options().to_dict())
+    versions = Versions(stack, tmp_path, Settings.load({}).jobs.to_dict())
     yield versions
     versions.deploy()
 

@@ -162,8 +162,8 @@ class Served:
         self.services = Services(
             self.settings,
             self.jobs,
-            SitesClient(None, self.settings.sites_options()),
-            DatasetsClient(None, self.settings.dataset_options()),
+            SitesClient(None, self.settings.sites),
+            DatasetsClient(None, self.settings.datasets),
         )
         self.app: FastAPI = build_app(self.services)
         self._exit = contextlib.AsyncExitStack()

@@ -463,7 +463,7 @@ async def test_with_the_database_down_or_frozen_every_route_says_so_and_recovers
         exits.callback(server.client.close)
         site = server.client["living_lab"]
         fill(site, "building_a", [{"timestamp": START, "n": 0}])
-        options = SitesOptions(server.mongo.uri, timeout_s=1.0)
+        options = SitesOptions(server.mongo.uri, mongo_timeout_s=1.0)
         async with sites_api(options) as api, local_sites(options) as client:
 
             async def all_refuse() -> None:
@@ -545,7 +545,7 @@ async def test_a_site_that_the_user_may_not_read_is_left_out_of_the_list(tmp_pat
         async with sites_api(SitesOptions(uri("narrow", "pw"))) as api:
             assert numbers((await ok(api, "/real-time-data/open_site"))["building_a"]) == [0]
             assert "closed_site" in await refused(api, "/real-time-data/closed_site", 404)
-        async with sites_api(SitesOptions(uri("lister", "secret"), timeout_s=2.0)) as api:
+        async with sites_api(SitesOptions(uri("lister", "secret"), mongo_timeout_s=2.0)) as api:
             detail = await refused(api, "/sites", 503)
             assert "password" in detail
             assert "secret" not in detail

@@ -62,7 +62,7 @@ def test_errors_keep_their_status_on_their_way_through_ray(api: Api, site: Datab
 
 
 def test_clients_that_leave_in_the_middle_of_a_stream_hold_nothing(api: Api, site: Database[dict[str, Any]]) -> None:
-    for _ in range(SitesOptions(None).max_streams + 8):
+    for _ in range(SitesOptions(None).site_max_streams + 8):
         with api.get(f"/real-time-data/{site.name}", stream=True) as answer:
             if answer.status_code == 200:
                 next(answer.iter_content(1000))

@@ -206,7 +206,7 @@ def _number(value: Any, what: str, low: float, high: float) -> float:
 def _image(body: dict[str, Any], options: Options) -> str:
     image = _text(body, "image")
     if image is None:
-        return options.default_image
+        return options.image
     if not _IMAGE.fullmatch(image):
         raise InvalidInput(f"`image` {image!r} is not the name of a Docker image, such as opeva-simulator:latest")
     if options.allowed_images and not image.startswith(options.allowed_images):

@@ -87,8 +87,8 @@ class MongoConnection:
 
     @contextlib.contextmanager
     def short(self, what: str) -> Iterator[None]:
-        """Around short commands: all of them together get `timeout_s`; errors become ours, naming `what`."""
-        with self.errors(what, self.options.timeout_s), pymongo.timeout(self.options.timeout_s):
+        """Around short commands: all of them together get `mongo_timeout_s`; errors become ours, naming `what`."""
+        with self.errors(what, self.options.mongo_timeout_s), pymongo.timeout(self.options.mongo_timeout_s):
             yield
 
     @contextlib.contextmanager
@@ -102,7 +102,7 @@ class MongoConnection:
         try:
             yield
         except PyMongoError as error:
-            raise self._ours(error, what, seconds or self.options.read_timeout_s) from error
+            raise self._ours(error, what, seconds or self.options.mongo_read_timeout_s) from error
 
     def _ours(self, error: PyMongoError, what: str, seconds: float) -> OpevaError:
         code = error.code if isinstance(error, OperationFailure) else None
@@ -127,13 +127,13 @@ class MongoConnection:
         options = self.options
         if not options.mongo_uri:
             raise Unavailable("No MongoDB is configured: set OPEVA_MONGO_URI", "mongo_not_configured")
-        limit = int(options.timeout_s * 1000)
+        limit = int(options.mongo_timeout_s * 1000)
         try:
             return pymongo.MongoClient(
                 options.mongo_uri,
                 serverSelectionTimeoutMS=limit,
                 connectTimeoutMS=limit,
-                socketTimeoutMS=int(options.read_timeout_s * 1000),
+                socketTimeoutMS=int(options.mongo_read_timeout_s * 1000),
                 waitQueueTimeoutMS=limit,
                 appname="opeva",
                 # Dates come as naive UTC, which costs least, and as plain milliseconds where the calendar ends; broken

@@ -6,17 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.settings import Settings
-from serve_app.settings_table import table
+from serve_app.setting_checks import model_of
+from serve_app.settings import DECLARED_BY, Settings
 from workers.common.options import Options
+from workers.common.setting import facts_of, settings_of
+from workers.common.shared_root import default_shared_root
+from workers.datasets.builds.options import default_readers
 
 
 def test_arguments_win_over_the_environment_and_the_environment_over_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPEVA_IMAGE", "from-environment:1")
     monkeypatch.setenv("OPEVA_HOST_POLL_S", "3")
     settings = Settings.load({"image": "from-arguments:1"})
-    assert (settings.image, settings.host_poll_s) == ("from-arguments:1", 3)
-    assert settings.docker_timeout_s == Options.docker_timeout_s
+    assert (settings.jobs.image, settings.jobs.host_poll_s) == ("from-arguments:1", 3)
+    assert settings.jobs.docker_timeout_s == Options.docker_timeout_s
 
 
 def test_every_option_of_the_jobs_side_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,14 +31,13 @@ def test_every_option_of_the_jobs_side_can_be_set(monkeypatch: pytest.MonkeyPatc
         "mlflow_tracking_uri": "http://m:1", "mlflow_ui_base_url": "http://u:1",
         "max_env": "7", "retention_days": "30", "retention_jobs": "1000", "sweep_dry_run": "true",
     }  # fmt: skip
-    renamed = {"default_image": "image"}
     wanted = Options(shared_root="", host_shared_root="")
     for option in fields(Options):
-        name = renamed.get(option.name, option.name)
+        name = option.name
         if name not in values:
             values[name] = str(float(getattr(wanted, option.name)) + 1).removesuffix(".0")
         monkeypatch.setenv(f"OPEVA_{name.upper()}", values[name])
-    options = Settings.load().jobs_options()
+    options = Settings.load().jobs
     for option in fields(Options):
         assert getattr(options, option.name) != getattr(wanted, option.name), option.name
     assert options.allowed_images == ("i", "j")
@@ -45,7 +47,7 @@ def test_every_option_of_the_jobs_side_can_be_set(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_docker_engines_see_the_shared_root_where_we_do_unless_told_otherwise() -> None:
-    assert Settings.load({"shared_root": "/mnt/x/"}).jobs_options().host_shared_root == "/mnt/x"
+    assert Settings.load({"shared_root": "/mnt/x/"}).jobs.host_shared_root == "/mnt/x"
 
 
 def test_replicas_get_the_same_settings_whatever_their_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +55,7 @@ def test_replicas_get_the_same_settings_whatever_their_environment(monkeypatch: 
     plain = settings.to_dict()
     monkeypatch.setenv("OPEVA_IMAGE", "another:1")
     assert Settings.from_dict(plain) == settings
-    assert settings.cors_origins == ("http://a", "http://b")
+    assert settings.api.cors_origins == ("http://a", "http://b")
 
 
 def test_a_secret_shows_neither_in_the_settings_nor_in_what_is_said_of_bad_ones() -> None:
@@ -94,12 +96,24 @@ def test_a_variable_that_is_no_setting_is_told_of(
 
 
 def test_every_setting_says_what_it_is() -> None:
-    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+    declared = [option for kind in DECLARED_BY for option in settings_of(kind)]
+    assert len(declared) > 50
+    assert [option.name for option in declared if not facts_of(option).description] == []
 
 
 def test_the_tokens_file_lies_in_the_private_folder_by_default() -> None:
     assert Settings.load({"shared_root": "/s"}).tokens_path == Path("/s/.opeva/tokens")
 
 
-def test_the_table_of_settings_in_the_documentation_is_that_of_the_code() -> None:
-    assert table() in (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
+def test_a_setting_is_declared_once() -> None:
+    with pytest.raises(TypeError, match="shared_root is declared twice"):
+        model_of(Options, Options)
+
+
+def test_empty_variables_count_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SHARED_ROOT", "HOST_SHARED_ROOT", "DATASET_READERS", "MONGO_URI", "TOKENS_FILE", "CONTAINER_ENV"):
+        monkeypatch.setenv(f"OPEVA_{name}", " ")
+    settings = Settings.load()
+    assert settings.jobs.shared_root == settings.jobs.host_shared_root == default_shared_root()
+    assert settings.datasets.dataset_readers == default_readers()
+    assert (settings.sites.mongo_uri, settings.api.tokens_file, settings.jobs.container_env) == (None, None, {})

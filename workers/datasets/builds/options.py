@@ -1,10 +1,11 @@
-"""What the settings give to the building and keeping of datasets: plain data."""
+"""What the building and keeping of datasets depends on: plain data."""
 
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from workers.common.setting import Part, setting
 from workers.sites.options import SitesOptions
 
 
@@ -17,16 +18,21 @@ def default_readers() -> int:
 class DatasetOptions:
     """Where datasets lie and how they are built. Times in seconds, sizes in bytes."""
 
-    #: The shared folder as processes of this system see it.
+    #: The shared folder as processes of this system see it: `Options.shared_root`.
     shared_root: str
     sites: SitesOptions
-    #: Tasks of one build that read or write at once.
-    readers: int = field(default_factory=default_readers)
-    #: Builds that run at once; others wait.
-    builds: int = 2
+    #: Tasks that read or write.
+    dataset_readers: int = setting(
+        Part.DATASETS,
+        default_readers,
+        "Tasks of one build at once; half of the head's cores if not set.",
+        at_least=1,
+        shown="",
+    )
+    dataset_builds: int = setting(Part.DATASETS, 2, "Builds at once; others wait.", at_least=1)
+    dataset_build_timeout_s: float = setting(Part.DATASETS, 3600.0, "Longest build of a dataset, in seconds.", above=0)
     #: About as many documents as one read task takes.
     window_documents: int = 50_000
-    build_timeout_s: float = 3600.0
 
     @property
     def root(self) -> Path:

@@ -95,7 +95,7 @@ class _Run:
         self._inputs = inputs
         self._report = report
         self._cancel = cancel
-        self._deadline = Deadline(inputs.options.build_timeout_s)
+        self._deadline = Deadline(inputs.options.dataset_build_timeout_s)
         cars = CarNames(inputs.schema.electric_vehicles_def, inputs.secret)
         read_options = ReadOptions(inputs.schema.source_zone, cars, inputs.request.drop_generated)
         self._work = Work(
@@ -163,7 +163,7 @@ class _Run:
                     end,
                     indexed=indexed,
                     documents=inputs.options.window_documents,
-                    pieces=inputs.options.readers,
+                    pieces=inputs.options.dataset_readers,
                 )
             rows += [
                 window_row(number, building, name, window, indexed=indexed)
@@ -186,7 +186,7 @@ class _Run:
 
         def execute() -> None:
             try:
-                for outcome in _dataset(task, rows, work, self._inputs.options.readers).iter_rows():
+                for outcome in _dataset(task, rows, work, self._inputs.options.dataset_readers).iter_rows():
                     outcomes.put(outcome)
                 outcomes.put(None)
             except Exception as error:  # raised in the build's own thread, which says what failed

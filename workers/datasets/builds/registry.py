@@ -47,7 +47,7 @@ class BuildRegistry:
         self._sites = Sites(self._connection)
         self._builds: dict[str, Build] = {}
         self._lock = threading.Lock()
-        self._room = threading.Semaphore(options.builds)
+        self._room = threading.Semaphore(options.dataset_builds)
 
     def take_up(self) -> None:
         """Clear away what builds of an earlier process left; the storage may fail, and a later build will say so."""

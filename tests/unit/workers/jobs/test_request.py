@@ -38,7 +38,7 @@ def configs(layout: Layout) -> ConfigStore:
 
 @pytest.fixture
 def options(layout: Layout) -> Options:
-    return Options(shared_root=str(layout.root), host_shared_root=str(layout.root), default_image="opeva:1")
+    return Options(shared_root=str(layout.root), host_shared_root=str(layout.root), image="opeva:1")
 
 
 @pytest.fixture
