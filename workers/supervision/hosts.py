@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -62,16 +62,6 @@ class Host:
     def amount(self, resource: str) -> float:
         """How much of a resource the node has in all."""
         return self.resources.get(resource, 0.0)
-
-
-class HostsView(Protocol):
-    """What placement and supervision need to know of the hosts."""
-
-    def all(self) -> list[Host]:
-        """Every known host, those that left included."""
-
-    def by_name(self, name: str) -> Host | None:
-        """The host of that name."""
 
 
 class HostDirectory:

@@ -16,12 +16,12 @@ from workers.common.options import Options
 from workers.jobs.records import JobRecord
 from workers.outputs import job_folder
 from workers.supervision.book import JobBook
-from workers.supervision.driver import JobDriver
+from workers.supervision.decisions import ALIVE
 from workers.supervision.hosts import Host, HostDirectory
 from workers.supervision.listings import Listings
 from workers.supervision.removal import Removal
+from workers.supervision.runners import Runners
 from workers.supervision.sweeper import Grace, Orphan, ownerless_containers
-from workers.supervision.whereabouts import ALIVE
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Housekeeping:
         book: JobBook,
         hosts: HostDirectory,
         listings: Listings,
-        driver: JobDriver,
+        runners: Runners,
         removal: Removal,
         storage_fault: Callable[[], OpevaError | None],
         options: Options,
@@ -49,7 +49,7 @@ class Housekeeping:
         self._book = book
         self._hosts = hosts
         self._listings = listings
-        self._driver = driver
+        self._runners = runners
         self._removal = removal
         self._storage_fault = storage_fault
         self._options = options
@@ -108,7 +108,7 @@ class Housekeeping:
             return
         if ended and record is not None and record.host == host.name and self._grace.tries(host.name, orphan) < _TRIES:
             # Its runner did not live to remove it, or could not complete its log.
-            if await self._driver.complete(record, host):
+            if await self._runners.complete(record, host):
                 await self._tell("completed and removed", "container", orphan, host=host.name)
             return
         timeout_s = self._options.default_stop_grace_s + self._options.kill_deadline_s + self._options.docker_timeout_s

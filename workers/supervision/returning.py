@@ -9,6 +9,7 @@ from workers.supervision.book import JobBook
 from workers.supervision.driver import JobDriver
 from workers.supervision.hosts import HostDirectory
 from workers.supervision.listings import Listings
+from workers.supervision.runners import Runners
 from workers.supervision.stopper import Stopper
 
 logger = logging.getLogger(__name__)
@@ -19,7 +20,9 @@ SETTLE_S = 15.0
 ADOPTIONS_FIRST_S = 20.0
 
 
-async def take_up(book: JobBook, hosts: HostDirectory, listings: Listings, driver: JobDriver, stopper: Stopper) -> None:
+async def take_up(
+    book: JobBook, hosts: HostDirectory, listings: Listings, driver: JobDriver, runners: Runners, stopper: Stopper
+) -> None:
     """Take up the jobs: states from one list per host, runners for what runs, then the queue in its order.
 
     Adoptions come first, so that a queued job does not take the room that a running one already uses: launches, those
@@ -28,7 +31,7 @@ async def take_up(book: JobBook, hosts: HostDirectory, listings: Listings, drive
     active = book.active()
     placed = [record for record in active if record.placed]
     try:
-        await _adopt_first(active, placed, book, hosts, listings, driver, stopper)
+        await _adopt_first(active, placed, book, hosts, listings, driver, runners, stopper)
     finally:
         # Whatever became of the adoptions, what waits must not wait for ever.
         driver.may_launch.set()
@@ -42,6 +45,7 @@ async def _adopt_first(
     hosts: HostDirectory,
     listings: Listings,
     driver: JobDriver,
+    runners: Runners,
     stopper: Stopper,
 ) -> None:
     if placed:
@@ -55,13 +59,13 @@ async def _adopt_first(
         if record.state is State.STOP_REQUESTED:
             stopper.ensure(record.job_id)
     deadline = Deadline(ADOPTIONS_FIRST_S)
-    while not deadline.passed() and any(_undecided(book, driver, record.job_id) for record in placed):
+    while not deadline.passed() and any(_undecided(book, runners, record.job_id) for record in placed):
         await book.feed.wait(book.feed.number, 0.05)
 
 
-def _undecided(book: JobBook, driver: JobDriver, job_id: str) -> bool:
+def _undecided(book: JobBook, runners: Runners, job_id: str) -> bool:
     """Whether a job's adoption is neither submitted nor known to be impossible for now."""
     record = book.find(job_id)
     if record is None or record.terminal or record.unknown_since is not None:
         return False
-    return record.placed and not driver.has_runner(job_id)
+    return record.placed and not runners.has(job_id)

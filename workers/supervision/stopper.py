@@ -8,8 +8,8 @@ from workers.common.clock import Deadline, now
 from workers.common.options import Options
 from workers.jobs.records import JobRecord, State
 from workers.supervision.book import JobBook
-from workers.supervision.driver import JobDriver
 from workers.supervision.hosts import HostDirectory
+from workers.supervision.runners import Runners
 
 logger = logging.getLogger(__name__)
 
@@ -23,11 +23,11 @@ class Stopper:
     """One task for each job whose end was asked for; it lives until the job has ended."""
 
     def __init__(
-        self, book: JobBook, hosts: HostDirectory, driver: JobDriver, options: Options, cluster_id: str
+        self, book: JobBook, hosts: HostDirectory, runners: Runners, options: Options, cluster_id: str
     ) -> None:
         self._book = book
         self._hosts = hosts
-        self._driver = driver
+        self._runners = runners
         self._options = options
         self._cluster_id = cluster_id
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -85,7 +85,7 @@ class Stopper:
         return f"The container is stopped on {host.name}; its end is not concluded yet"
 
     async def _nothing_there(self, record: JobRecord) -> str | None:
-        if self._driver.has_runner(record.job_id):
+        if self._runners.has(record.job_id):
             # Its container is about to be made, or its end is being told.
             await self._ended(record.job_id, NOT_YET_S)
             return None

@@ -34,7 +34,9 @@ from workers.supervision.readers import Readers
 from workers.supervision.removal import Removal
 from workers.supervision.returning import take_up
 from workers.supervision.root_watch import RootWatch
+from workers.supervision.runners import Runners
 from workers.supervision.stopper import Stopper
+from workers.supervision.whereabouts import Whereabouts
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +100,7 @@ class JobSupervisor:
             await asyncio.sleep(START_RETRY_S)
         self._ready.set()
         self._tasks.append(asyncio.create_task(self._housekeeping.run()))
-        await take_up(self._book, self._hosts, self._listings, self._driver, self._stopper)
+        await take_up(self._book, self._hosts, self._listings, self._driver, self._runners, self._stopper)
 
     async def _know(self) -> None:
         """Read the records and make what works with them. Raises OpevaError, OSError."""
@@ -111,12 +113,14 @@ class JobSupervisor:
         self._root = RootWatch(self._layout, cluster_id, options.storage_timeout_s)
         self._book = JobBook(self._layout, loaded.records.values(), self._root.check)
         self._listings = Listings(hosts, options, cluster_id)
-        self._driver = JobDriver(self._book, hosts, self._listings, self._storage_fault, options, cluster_id)
-        self._stopper = Stopper(self._book, hosts, self._driver, options, cluster_id)
+        whereabouts = Whereabouts(self._book, options)
+        self._runners = Runners(self._book, hosts, self._listings, whereabouts, options, cluster_id)
+        self._driver = JobDriver(self._book, hosts, self._listings, whereabouts, self._runners, self._storage_fault)
+        self._stopper = Stopper(self._book, hosts, self._runners, options, cluster_id)
         self._removal = Removal(self._book, hosts, self._root, options, cluster_id)
         self._submissions = Submissions(self._book, hosts, self._root, options)
         self._housekeeping = Housekeeping(
-            self._book, hosts, self._listings, self._driver, self._removal, self._storage_fault, options, cluster_id
+            self._book, hosts, self._listings, self._runners, self._removal, self._storage_fault, options, cluster_id
         )
         self._driver.on_end = self._write_info
         hosts.on_change = self._book.feed.touch
@@ -266,7 +270,7 @@ class JobSupervisor:
         before = self._book.get(job_id)
         after = self._book.apply(job_id, {"event": "stop", "at": now()})
         if after.state is State.CANCELED:
-            self._driver.withdraw(job_id)
+            self._runners.withdraw(job_id)
         elif after.state is State.STOP_REQUESTED:
             self._stopper.ensure(job_id)
         unwritten = None

@@ -8,9 +8,10 @@ import pytest
 
 from workers.common.options import Options
 from workers.jobs.records import JobRecord
+from workers.supervision.decisions import container_of
 from workers.supervision.hosts import Host, HostDirectory
 from workers.supervision.listings import Listings
-from workers.supervision.whereabouts import Absence, container_of
+from workers.supervision.whereabouts import Absence
 
 
 def job(**values: Any) -> JobRecord:
