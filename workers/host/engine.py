@@ -6,13 +6,16 @@ import logging
 import socket
 import threading
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import docker
 import requests
 from docker.errors import APIError, DockerException, NotFound
 from docker.utils import kwargs_from_env
 from urllib3.exceptions import HTTPError
+
+if TYPE_CHECKING:
+    from workers.jobs.events import Trouble
 
 logger = logging.getLogger(__name__)
 
@@ -21,10 +24,25 @@ logger = logging.getLogger(__name__)
 UNREACHABLE: Final = (requests.exceptions.RequestException, HTTPError, OSError)
 
 
-class EngineError(Exception):
-    """A Docker call that came to nothing. `reason` is a word of `jobs.spec`, `detail` a sentence with the host."""
+class Container(TypedDict):
+    """An inspected container in plain terms. Times are epoch seconds, None for never; `state` is Docker's word."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    id: str
+    name: str
+    image: str
+    labels: dict[str, str]
+    state: str
+    running: bool
+    exit_code: int | None  # None until it has ended
+    oom_killed: bool
+    started_at: float | None
+    finished_at: float | None
+
+
+class EngineError(Exception):
+    """A Docker call that came to nothing. `detail` is a sentence with the host."""
+
+    def __init__(self, reason: Trouble, detail: str) -> None:
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
@@ -114,7 +132,7 @@ def _client(timeout: float, version: str | None) -> Any:
     return api(**settings, timeout=timeout, version=version)
 
 
-def inspect(client: Any, container: str) -> dict[str, Any] | None:
+def inspect(client: Any, container: str) -> Container | None:
     """What the engine knows of a container, by id or name, as `describe` puts it; None if it has none such."""
     try:
         return describe(client.inspect_container(container))
@@ -122,12 +140,8 @@ def inspect(client: Any, container: str) -> dict[str, Any] | None:
         return None
 
 
-def describe(raw: dict[str, Any]) -> dict[str, Any]:
-    """An inspected container in plain terms.
-
-    Keys: id, name, image, labels, state (Docker's word), running, exit_code, oom_killed, started_at and finished_at
-    (epoch seconds, None for never).
-    """
+def describe(raw: dict[str, Any]) -> Container:
+    """What the engine's `inspect` gave, in plain terms."""
     state = raw["State"]
     started, finished = seconds(state["StartedAt"]), seconds(state["FinishedAt"])
     running = bool(state["Running"])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from docker.errors import APIError, NotFound
 
@@ -22,6 +22,9 @@ from workers.host.log_frames import FrameReader, LogStream
 from workers.host.log_index import TimeIndexWriter
 from workers.host.log_times import BEGINNING
 from workers.host.log_writer import Checkpoint, CheckpointFile, LogFile, StorageTroubleError
+
+if TYPE_CHECKING:
+    from workers.jobs.events import Trouble
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,30 @@ _LONGEST_PAUSE_S: Final = 5.0
 _MOST_RESTARTS: Final = 3
 
 
+class Quiet(TypedDict):
+    """The engine has ended the live log, so the container has probably ended."""
+
+    kind: Literal["quiet"]
+
+
+class StorageTrouble(TypedDict):
+    """The storage refuses; a `reason` of None: it takes bytes again."""
+
+    kind: Literal["trouble"]
+    reason: Trouble | None
+    detail: str
+
+
+class Copied(TypedDict):
+    """All is copied, or (`complete` is False) can't be, since the container is gone."""
+
+    kind: Literal["copied"]
+    complete: bool
+
+
+CopyMessage = Quiet | StorageTrouble | Copied
+
+
 class LogCopy:
     """Copies one container's output until it has ended, in a thread of its own (`run`)."""
 
@@ -46,14 +73,9 @@ class LogCopy:
         job_id: str,
         *,
         timeout_s: float,
-        report: Callable[[dict[str, Any]], None],
+        report: Callable[[CopyMessage], None],
     ) -> None:
-        """`report` is called from the copying thread, with one of
-
-        - `{"kind": "quiet"}`: the engine has ended the live log, so the container has probably ended;
-        - `{"kind": "trouble", "reason", "detail"}`: the storage refuses; a `reason` of None: it takes bytes again;
-        - `{"kind": "copied", "complete"}`: all is copied, or (False) can't be, since the container is gone.
-        """
+        """`report` is called from the copying thread."""
         self._engine = engine
         self._container_id = container_id
         self._timeout_s = timeout_s
@@ -207,7 +229,7 @@ class LogCopy:
         self._checkpoint = Checkpoint(0, BEGINNING)
         return False
 
-    def _note(self, reason: str | None, detail: str) -> None:
+    def _note(self, reason: Trouble | None, detail: str) -> None:
         if reason is not None or self._trouble:
             self._trouble = reason is not None
             self._report({"kind": "trouble", "reason": reason, "detail": detail})

@@ -5,8 +5,9 @@ from typing import Any
 
 from workers.common.errors import NotFound
 from workers.common.layout import Layout
+from workers.jobs.events import JobEvent
 from workers.jobs.records import JobRecord
-from workers.jobs.states import Event, transition
+from workers.jobs.states import transition
 from workers.supervision.feed import ChangeFeed
 from workers.supervision.journal import Journal
 
@@ -57,7 +58,7 @@ class JobBook:
         self.feed.note(record.job_id)
         self.journal.mark(record.job_id)
 
-    def apply(self, job_id: str, event: Event) -> JobRecord:
+    def apply(self, job_id: str, event: JobEvent) -> JobRecord:
         """Move a job by an event; the record after it."""
         record = self.get(job_id)
         after = transition(record, event)

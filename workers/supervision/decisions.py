@@ -6,14 +6,15 @@ list has its container with the state `exited`. Then `adoption` gives `TakeOver(
 driver sends a runner to `lab` that takes no room there. Tests: `tests/unit/workers/supervision/test_decisions.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
-from typing import Any
 
 from workers.common.errors import OpevaError, StorageFull
+from workers.host.agent_answers import ListedContainer
+from workers.jobs.events import JobEvent, RunnerEvent
 from workers.jobs.records import JobRecord, Reason
-from workers.jobs.spec import ADOPT, LAUNCH
+from workers.jobs.spec import Mode
 from workers.supervision.hosts import Host
 from workers.supervision.placement import Placement, Waiting, adopt_on, place
 
@@ -48,9 +49,9 @@ class Errand(StrEnum):
     COMPLETE = "complete"
 
     @property
-    def mode(self) -> str:
+    def mode(self) -> Mode:
         """The runner's mode (`workers.jobs.spec`)."""
-        return LAUNCH if self is Errand.LAUNCH else ADOPT
+        return "launch" if self is Errand.LAUNCH else "adopt"
 
 
 @dataclass(frozen=True)
@@ -135,12 +136,12 @@ class NoContainer(Enum):
 class TakeOver:
     """The job's container was found: send a runner for it."""
 
-    container: dict[str, Any]
+    container: ListedContainer
     errand: Errand
 
 
 def adoption(
-    record: JobRecord, host: Host | None, containers: Sequence[dict[str, Any]] | None
+    record: JobRecord, host: Host | None, containers: Sequence[ListedContainer] | None
 ) -> TakeOver | NoContainer:
     """What to do for a job that may have a container; `containers`: its host's list, None if that can't be had."""
     if record.host is None:
@@ -153,10 +154,10 @@ def adoption(
     return NoContainer.LOOK_AGAIN if record.started_at is None else NoContainer.GONE
 
 
-def container_of(record: JobRecord, containers: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def container_of(record: JobRecord, containers: Sequence[ListedContainer]) -> ListedContainer | None:
     """A job's container in a host's list: the one on record, else that of its attempt, else one that has started."""
     mine = [container for container in containers if container["job_id"] == record.job_id]
-    mine = [one for one in mine if int(one["attempt"]) == record.attempt or one["started_at"] is not None]
+    mine = [one for one in mine if one["attempt"] == record.attempt or one["started_at"] is not None]
     return max(
         mine,
         key=lambda one: (one["id"] == record.container_id, one["state"] in ALIVE, one["started_at"] or 0.0),
@@ -257,27 +258,41 @@ def while_working(record: JobRecord | None, host: Host | None, node_id: str) -> 
 # -- events
 
 
-def for_the_book(event: Mapping[str, Any], record: JobRecord, hosts: Sequence[Host]) -> dict[str, Any]:
-    """A runner's event as the book takes it.
+def for_the_book(event: RunnerEvent, record: JobRecord, hosts: Sequence[Host]) -> JobEvent | None:
+    """What a runner's event says of the job's record; None if nothing.
 
     Hosts get the names that people know them by, since a runner knows only its machine's own name. A failure that is no
     fault of the job (the engine's, the storage's) becomes a `relaunch`: the job goes back to the queue.
     """
-    changed = dict(event)
-    if event["event"] == "placed":
-        here = next((host for host in hosts if host.node_id == event["node_id"]), None)
-        changed["host"] = event["hostname"] if here is None else here.name
     where = _named(hosts, record.host)
-    if where is not None and event.get("detail"):
-        changed["detail"] = where.told(event["detail"])
-    if event["event"] == "failed" and event["reason"] in _NOT_ITS_FAULT and record.started_at is None:
-        changed["event"] = "relaunch"
-    return changed
+    match event["event"]:
+        case "placed":
+            here = next((host for host in hosts if host.node_id == event["node_id"]), None)
+            return {
+                "event": "placed",
+                "at": event["at"],
+                "host": event["hostname"] if here is None else here.name,
+                "node_id": event["node_id"],
+                "address": event["address"],
+            }
+        case "failed":
+            reason, detail = event["reason"], _known_by(where, event.get("detail"))
+            if reason in _NOT_ITS_FAULT and record.started_at is None:
+                return {"event": "relaunch", "at": event["at"], "reason": reason, "detail": detail}
+            return {"event": "failed", "at": event["at"], "reason": reason, "detail": detail}
+        case "note":
+            detail = _known_by(where, event["detail"])
+            return {"event": "note", "at": event["at"], "reason": event["reason"], "detail": detail}
+        case "running" | "exited" | "missing":
+            return event
+        case _:
+            # launching, refused, exit_taken
+            return None
 
 
-def engine_fault(event: Mapping[str, Any]) -> str | None:
+def engine_fault(event: JobEvent | None) -> str | None:
     """What a `relaunch` says of the Docker engine on its host; None if it came from something else."""
-    if event["event"] != "relaunch" or event["reason"] != Reason.DOCKER_UNAVAILABLE:
+    if event is None or event["event"] != "relaunch" or event.get("reason") != Reason.DOCKER_UNAVAILABLE:
         return None
     return event.get("detail") or "it does not answer"
 
@@ -302,3 +317,7 @@ def writing(kind: str) -> Writing:
 
 def _named(hosts: Sequence[Host], name: str | None) -> Host | None:
     return next((host for host in hosts if host.name == name), None)
+
+
+def _known_by(host: Host | None, detail: str | None) -> str | None:
+    return detail if host is None else host.told(detail)

@@ -116,8 +116,7 @@ class JobDriver:
             return
         if outcome is AfterLaunch.NEW_ATTEMPT:
             # As an older attempt's, the runner that ended will never be allowed to make a container.
-            again = {"event": "relaunch", "at": now(), "reason": after.reason, "detail": after.detail}
-            self._book.apply(job_id, again)
+            self._book.apply(job_id, {"event": "relaunch", "at": now(), "reason": after.reason, "detail": after.detail})
         if attended is not Attended.MISPLACED:
             failures = self._failures[job_id] = self._failures.get(job_id, 0) + 1
             await self._hosts.wait(seen, launch_pause_s(failures))

@@ -35,7 +35,7 @@ def hosts_answer(hosts: Iterable[Host], active: Iterable[JobRecord]) -> dict[str
             "host": host.address,
             "running": len(mine),
             "active_job_ids": [record.job_id for record in mine],
-            "info": {"hostname": host.hostname, "tags": sorted(host.tags), "head": host.head, **host.info},
+            "info": {"hostname": host.hostname, "tags": sorted(host.tags), "head": host.head, **(host.info or {})},
             **common,
         }
     return {"available_hosts": listed, "hosts": by_name}

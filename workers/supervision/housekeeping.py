@@ -13,6 +13,7 @@ from workers.common import names
 from workers.common.clock import iso, now
 from workers.common.errors import InvalidInput, OpevaError
 from workers.common.options import Options
+from workers.host.agent import HostAgent
 from workers.jobs.records import JobRecord
 from workers.outputs import job_folder
 from workers.supervision.book import JobBook
@@ -114,7 +115,12 @@ class Housekeeping:
         timeout_s = self._options.default_stop_grace_s + self._options.kill_deadline_s + self._options.docker_timeout_s
         try:
             answer = await self._hosts.call(
-                host, "sweep", self._cluster_id, [orphan.key], self._options.default_stop_grace_s, timeout_s=timeout_s
+                host,
+                timeout_s,
+                HostAgent.sweep,
+                self._cluster_id,
+                [orphan.key],
+                self._options.default_stop_grace_s,
             )
         except Exception as error:
             # It is still there, and found again at the next round.

@@ -16,6 +16,7 @@ from workers.common.clock import Deadline, Stopwatch, now
 from workers.common.errors import OpevaError
 from workers.common.options import Options
 from workers.jobs.attempt_spec import attempt_spec
+from workers.jobs.events import RunnerEvent
 from workers.jobs.records import JobRecord
 from workers.supervision.book import JobBook
 from workers.supervision.decisions import (
@@ -111,7 +112,8 @@ class Runners:
                     event = await upcoming
                     if event is None:
                         return Attended.ENDED
-                    node_id = event.get("node_id") or node_id
+                    if event["event"] == "placed":
+                        node_id = event["node_id"]
                     await self._apply(sent.record, event)
                     upcoming = asyncio.ensure_future(_next_event(runner))
                     continue
@@ -182,7 +184,7 @@ class Runners:
                 if event["event"] == "exited" and event["log_complete"]:
                     self._book.put(self._book.get(record.job_id).change(log_bytes=event["log_bytes"]))
                     await self._book.flush(record.job_id)
-                elif event["event"] == "told":
+                elif event["event"] == "exit_taken":
                     return True
                 elif event["event"] in ("missing", "failed"):
                     return False
@@ -199,7 +201,7 @@ class Runners:
             .remote(attempt_spec(record, sent.errand.mode, self._options, self._cluster_id))
         )
 
-    async def _apply(self, sent: JobRecord, event: dict[str, Any]) -> None:
+    async def _apply(self, sent: JobRecord, event: RunnerEvent) -> None:
         record = self._book.find(sent.job_id)
         if record is None or record.attempt != sent.attempt:
             return
@@ -208,7 +210,7 @@ class Runners:
         fault = engine_fault(reported)
         if fault is not None:
             self._hosts.engine_failed(record.node_id or "", fault)
-        after = self._book.apply(sent.job_id, reported)
+        after = record if reported is None else self._book.apply(sent.job_id, reported)
         if writing(kind) is Writing.DONE:
             await self._write(after)
         elif writing(kind) is Writing.TRIED:
@@ -229,13 +231,13 @@ class Runners:
         return True
 
 
-async def _next_event(runner: Any) -> dict[str, Any] | None:
+async def _next_event(runner: Any) -> RunnerEvent | None:
     """The runner's next event; None after its last."""
     try:
         ref = await anext(runner)
     except StopAsyncIteration:
         return None
-    event: dict[str, Any] = await ref
+    event: RunnerEvent = await ref
     return event
 
 

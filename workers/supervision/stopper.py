@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from typing import Any
 
 from workers.common.clock import Deadline, now
 from workers.common.options import Options
+from workers.host.agent import HostAgent
 from workers.jobs.records import JobRecord, State
 from workers.supervision.book import JobBook
 from workers.supervision.hosts import HostDirectory
@@ -61,14 +61,14 @@ class Stopper:
             return f"The stop could not be sent: the host {record.host} is not reachable"
         within = record.stop_grace_s + self._options.kill_deadline_s + 2 * self._options.docker_timeout_s
         try:
-            answer: dict[str, Any] = await self._hosts.call(
+            answer = await self._hosts.call(
                 host,
-                "stop",
+                within,
+                HostAgent.stop,
                 self._cluster_id,
                 record.job_id,
                 record.stop_grace_s,
                 self._options.kill_deadline_s,
-                timeout_s=within,
             )
         except Exception as error:
             # Whatever the call met, the stop is not confirmed and is tried again.
@@ -78,7 +78,7 @@ class Stopper:
         if outcome == "absent":
             return await self._nothing_there(record)
         if outcome != "stopped":
-            return f"The host {host.name} could not confirm the stop: {host.told(answer.get('detail')) or outcome}"
+            return f"The host {host.name} could not confirm the stop: {host.told(answer['detail']) or outcome}"
         # The end is the runner's to tell: it has the log and the exit code.
         if await self._ended(record.job_id, CONCLUSION_S):
             return None
@@ -86,7 +86,7 @@ class Stopper:
 
     async def _nothing_there(self, record: JobRecord) -> str | None:
         if self._runners.has(record.job_id):
-            # Its container is about to be made, or its end is being told.
+            # Its container is about to be made, or its end is being reported.
             await self._ended(record.job_id, NOT_YET_S)
             return None
         self._book.apply(record.job_id, {"event": "missing", "at": now()})

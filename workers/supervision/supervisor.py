@@ -19,6 +19,8 @@ from workers.common.clock import Deadline, now
 from workers.common.errors import Conflict, NotFound, OpevaError, Unavailable
 from workers.common.layout import Layout
 from workers.common.options import Options
+from workers.host.agent import HostAgent
+from workers.host.agent_answers import Holders
 from workers.jobs.record_files import load
 from workers.jobs.records import JobRecord, Reason, State
 from workers.outputs import job_folder
@@ -138,12 +140,12 @@ class JobSupervisor:
         for host in self._hosts.all():
             if host.online and (host.docker or host.amount(names.RESOURCE_DOCKER) > 0):
                 answer = await self._hosts.call(
-                    host, "holders", self._options.host_shared_root, timeout_s=self._options.docker_timeout_s
+                    host, self._options.docker_timeout_s, HostAgent.holders, self._options.host_shared_root
                 )
                 self._check_unused(host.name, answer)
         return await asyncio.to_thread(identity.create, self._layout)
 
-    def _check_unused(self, host: str, answer: dict[str, Any]) -> None:
+    def _check_unused(self, host: str, answer: Holders) -> None:
         root = self._layout.root
         if answer["error"]:
             raise Unavailable(
@@ -212,15 +214,18 @@ class JobSupervisor:
             return False
         if record.claimed:
             return record.node_id == node_id
-        event = {"event": "claimed", "at": now(), "host": host.name, "node_id": node_id, "address": host.address}
-        self._book.apply(job_id, event)
+        self._book.apply(
+            job_id,
+            {"event": "claimed", "at": now(), "host": host.name, "node_id": node_id, "address": host.address},
+        )
         try:
             # What a container finds there is what was submitted, whoever had a hand in the folder meanwhile.
             await asyncio.to_thread(job_folder.restore, self._layout, job_id, job_info(record))
             await self._book.flush(job_id)
         except NotFound as error:
-            lost = {"event": "failed", "at": now(), "reason": Reason.CONFIG_INVALID, "detail": error.detail}
-            self._book.apply(job_id, lost)
+            self._book.apply(
+                job_id, {"event": "failed", "at": now(), "reason": Reason.CONFIG_INVALID, "detail": error.detail}
+            )
             return False
         except OpevaError as error:
             logger.error("Job %s may not start: %s", job_id, error.detail)

@@ -1,9 +1,8 @@
 """Where a job's container is: what a host's list of containers says of it, and how long nobody could say."""
 
-from typing import Any
-
 from workers.common.clock import Stopwatch, now
 from workers.common.options import Options
+from workers.host.agent_answers import ListedContainer
 from workers.jobs.records import JobRecord
 from workers.supervision import decisions
 from workers.supervision.book import JobBook
@@ -38,9 +37,10 @@ class Whereabouts:
         """The job has ended, or is gone."""
         self._absences.pop(job_id, None)
 
-    def seen(self, record: JobRecord, host: Host, container: dict[str, Any]) -> None:
+    def seen(self, record: JobRecord, host: Host, container: ListedContainer) -> None:
         """Take a container of the host's list as the job's: its state is right at once, before its runner reports."""
-        if not container.get("started_at"):
+        started_at = container["started_at"]
+        if not started_at:
             return
         self._book.apply(
             record.job_id,
@@ -49,8 +49,8 @@ class Whereabouts:
                 "at": now(),
                 "container_id": container["id"],
                 "container_name": container["name"],
-                "started_at": container["started_at"],
-                "gpus": container.get("gpus") or [],
+                "started_at": started_at,
+                "gpus": container["gpus"],
             },
         )
         self.at(record.job_id, host)
@@ -65,8 +65,10 @@ class Whereabouts:
     def unreachable(self, record: JobRecord, host: Host | None) -> None:
         """Note that the job's host, or its Docker engine, can't be asked; ends a job that is lost by that."""
         cause = decisions.unreachable(record, host)
-        event = {"event": "unreachable", "at": now(), "reason": cause.reason, "detail": cause.detail}
-        self.end_if_lost(self._book.apply(record.job_id, event))
+        after = self._book.apply(
+            record.job_id, {"event": "unreachable", "at": now(), "reason": cause.reason, "detail": cause.detail}
+        )
+        self.end_if_lost(after)
 
     def end_if_lost(self, record: JobRecord) -> bool:
         """Whether nobody could say for too long what became of the job; it has ended then."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from workers.common.errors import StorageFull, Unavailable
+from workers.jobs.events import RunnerPlaced
 from workers.jobs.records import JobRecord, Reason, State
 from workers.supervision.decisions import (
     AfterLaunch,
@@ -231,7 +232,14 @@ def test_a_working_runner_goes_on_while_it_stands_where_its_host_is(
     assert while_working(record, host, "node-lab") is work
 
 
-PLACED = {"event": "placed", "at": 6.0, "node_id": "node-lab", "hostname": "vm-17", "address": "10.0.0.2", "pid": 1}
+PLACED: RunnerPlaced = {
+    "event": "placed",
+    "at": 6.0,
+    "node_id": "node-lab",
+    "hostname": "vm-17",
+    "address": "10.0.0.2",
+    "pid": 1,
+}
 
 
 def failed(reason: str) -> Any:
@@ -239,10 +247,11 @@ def failed(reason: str) -> Any:
 
 
 def test_a_runners_host_gets_the_name_that_people_know_it_by() -> None:
-    assert for_the_book(PLACED, job(), [HOST])["host"] == "lab"
-    assert for_the_book(PLACED, job(), [])["host"] == "vm-17"
-    told = for_the_book(failed("start_failed"), job(host="lab"), [HOST])
-    assert (told["event"], told["detail"]) == ("failed", "Docker on host lab is away")
+    on_host = {"event": "placed", "at": 6.0, "node_id": "node-lab", "address": "10.0.0.2"}
+    assert for_the_book(PLACED, job(), [HOST]) == {**on_host, "host": "lab"}
+    assert for_the_book(PLACED, job(), []) == {**on_host, "host": "vm-17"}
+    refused = failed("start_failed")
+    assert for_the_book(refused, job(host="lab"), [HOST]) == {**refused, "detail": "Docker on host lab is away"}
 
 
 @pytest.mark.parametrize(
@@ -258,6 +267,7 @@ def test_what_is_no_fault_of_a_job_that_never_started_sends_it_back_to_the_queue
     reason: str, record: JobRecord, kind: str, fault: str | None
 ) -> None:
     event = for_the_book(failed(reason), record, [HOST])
+    assert event is not None
     assert event["event"] == kind
     assert engine_fault(event) == fault
 

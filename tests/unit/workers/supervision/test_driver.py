@@ -9,6 +9,7 @@ import ray
 
 from workers.common.layout import Layout
 from workers.common.options import Options
+from workers.host.agent import HostAgent
 from workers.jobs.records import JobRecord, State
 from workers.supervision import runners as runners_module
 from workers.supervision.book import JobBook
@@ -60,8 +61,8 @@ class Scene:
         self.book = JobBook(layout, [record])
         self.put("old")
 
-        async def call(host: Host, method: str, *_: object, timeout_s: float) -> dict[str, Any]:
-            assert (method, host.node_id) == ("listing", self.hosts.all()[0].node_id)
+        async def call(host: Host, timeout_s: float, method: Any, *_: object) -> Any:
+            assert (method, host.node_id) == (HostAgent.listing, self.hosts.all()[0].node_id)
             return {"ok": True, "error": None, "containers": [self.container]}
 
         monkeypatch.setattr(self.hosts, "call", call)

@@ -102,7 +102,7 @@ def test_the_hosts_answer_counts_what_jobs_hold() -> None:
     assert big["info"]["tags"] == ["gpu_node"]
 
 
-def container(job_id: str = "j", attempt: int = 1) -> dict[str, Any]:
+def container(job_id: str = "j", attempt: int = 1) -> Any:
     return {"id": f"c-{job_id}-{attempt}", "job_id": job_id, "attempt": attempt}
 
 
