@@ -165,10 +165,7 @@ def _start(engine: Engine, spec: Spec, container_id: str, deadline: Deadline) ->
     while True:
         refusal: EngineError | None = None
         try:
-            response = client.post(
-                client._url("/containers/{0}/start", container_id), timeout=max(1.0, deadline.left())
-            )
-            client._raise_for_status(response)
+            engine.post("/containers/{0}/start", container_id, timeout=max(1.0, deadline.left()))
         except APIError as error:
             refusal = _refused(spec, error)
         except UNREACHABLE as error:

@@ -98,12 +98,12 @@ def stop(engine: Engine, container_id: str, grace_s: float, kill_deadline_s: flo
     deadline = Deadline(whole_grace + kill_deadline_s)
     try:
         # The engine itself counts the grace: the KILL comes even if this process doesn't live to see it.
-        response = client.post(
-            client._url("/containers/{0}/stop", container_id),
+        engine.post(
+            "/containers/{0}/stop",
+            container_id,
             params={"t": whole_grace},
             timeout=whole_grace + kill_deadline_s / 2,
         )
-        client._raise_for_status(response)
     except NotFound:
         return None
     except (APIError, *UNREACHABLE) as error:

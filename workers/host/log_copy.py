@@ -17,8 +17,8 @@ from docker.errors import APIError, NotFound
 
 from workers.common.clock import Stopwatch
 from workers.common.layout import Layout
-from workers.host.engine import UNREACHABLE, Engine, cause
-from workers.host.log_frames import FrameReader, LogStream
+from workers.host.engine import UNREACHABLE, Engine, EngineStream, cause
+from workers.host.log_frames import FrameReader
 from workers.host.log_index import TimeIndexWriter
 from workers.host.log_times import BEGINNING
 from workers.host.log_writer import Checkpoint, CheckpointFile, LogFile, StorageTroubleError
@@ -91,7 +91,7 @@ class LogCopy:
         self._halted = threading.Event()
         # Set by `container_ended` and `halt`, so that a pause between two tries ends at once.
         self._wake = threading.Event()
-        self._stream: LogStream | None = None
+        self._stream: EngineStream | None = None
         self._stream_lock = threading.Lock()
 
     @property
@@ -185,20 +185,18 @@ class LogCopy:
             return self._restart()
         return True
 
-    def _open(self, engine: Engine, *, since: int, follow: bool) -> LogStream:
-        client = engine.client
+    def _open(self, engine: Engine, *, since: int, follow: bool) -> EngineStream:
         parameters: dict[str, int] = {"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow)}
         if since:
             parameters["since"] = since
-        response = client.get(
-            client._url("/containers/{0}/logs", self._container_id),
+        stream = engine.open(
+            "GET",
+            "/containers/{0}/logs",
+            self._container_id,
             params=parameters,
-            stream=True,
             # A live log may say nothing for days: it has no deadline of its own. Whoever watches the container ends it.
             timeout=(self._timeout_s, None if follow else self._timeout_s),
         )
-        client._raise_for_status(response)
-        stream = LogStream(response)
         with self._stream_lock:
             self._stream = stream
         if self._halted.is_set() or (follow and self._ended.is_set()):

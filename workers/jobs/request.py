@@ -77,8 +77,8 @@ class JobRequest:
     target_host: str | None = None
     submitted_by: str | None = None
     idempotency_key: str | None = None
-    #: See `body_hash`.
-    body_hash: str
+    #: See `body_hash`; None for a job that is requeued and whose own request is not known any more.
+    body_hash: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""

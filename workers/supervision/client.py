@@ -22,7 +22,9 @@ from workers.common.options import Options
 from workers.jobs.records import JobRecord, State
 from workers.jobs.request import JobRequest
 from workers.supervision.feed import ChangeFeed
+from workers.supervision.host_answers import HostsAnswer
 from workers.supervision.launch import launch
+from workers.supervision.supervisor_answers import News
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +54,11 @@ class JobsClient:
         #: The number of each job's last change in the supervisor's feed of this epoch.
         self._changes: dict[str, int] = {}
         self._newest_first: list[JobRecord] | None = None
-        self._hosts: dict[str, Any] = {"available_hosts": [], "hosts": {}}
+        self._hosts: HostsAnswer = {"available_hosts": [], "hosts": {}}
         self._feed = ChangeFeed()
         self._epoch = ""
         self._number = 0
-        self._state: dict[str, Any] = {}
+        self._news: News | None = None
         #: Tells the supervisor which of its readers this one is.
         self._name = uuid.uuid4().hex
         self._synced = asyncio.Event()
@@ -104,8 +106,8 @@ class JobsClient:
         """The jobs that wait, in the order of their submission."""
         return [record for record in reversed(await self.jobs()) if record.state is State.QUEUED]
 
-    async def hosts(self) -> dict[str, Any]:
-        """The hosts (`workers.supervision.host_answers`)."""
+    async def hosts(self) -> HostsAnswer:
+        """The hosts."""
         await self._know()
         return self._hosts
 
@@ -132,7 +134,10 @@ class JobsClient:
         watch = Stopwatch()
         await self._know()
         await self._call("changes", self._epoch, -1, 0.0)
-        return Health(1000 * watch.elapsed(), self._state.get("cluster_id"), self._state.get("storage"))
+        latency_ms = 1000 * watch.elapsed()
+        if self._news is None:
+            return Health(latency_ms, None, None)
+        return Health(latency_ms, self._news["cluster_id"], self._news["storage"])
 
     # -- calls
 
@@ -241,7 +246,7 @@ class JobsClient:
         await asyncio.to_thread(launch, self._options.to_dict(), address, replace=replace)
         self._supervisor = await asyncio.to_thread(_look_up)
 
-    def _take(self, news: dict[str, Any]) -> None:
+    def _take(self, news: News) -> None:
         if news["reset"]:
             gone = set(self._records) - {data["job_id"] for data in news["records"]}
             for job_id in gone:
@@ -254,7 +259,7 @@ class JobsClient:
             self._drop(job_id)
         if news["hosts_settled"] or not self._synced.is_set():
             self._hosts = news["hosts"]
-        self._state = news
+        self._news = news
         self._synced.set()
 
     def _keep(self, data: dict[str, Any]) -> JobRecord:

@@ -23,9 +23,10 @@ from workers.host.agent import HostAgent
 from workers.host.agent_answers import Holders
 from workers.jobs.record_files import load
 from workers.jobs.records import JobRecord, Reason, State
+from workers.jobs.request import JobRequest
 from workers.outputs import job_folder
 from workers.supervision import identity
-from workers.supervision.admission import Submissions, job_info
+from workers.supervision.admission import Admission, job_info
 from workers.supervision.book import JobBook
 from workers.supervision.driver import JobDriver
 from workers.supervision.host_answers import hosts_answer
@@ -38,6 +39,7 @@ from workers.supervision.returning import take_up
 from workers.supervision.root_watch import RootWatch
 from workers.supervision.runners import Runners
 from workers.supervision.stopper import Stopper
+from workers.supervision.supervisor_answers import Given, News
 from workers.supervision.whereabouts import Whereabouts
 
 logger = logging.getLogger(__name__)
@@ -76,7 +78,7 @@ class JobSupervisor:
     async def __init__(self, options: dict[str, Any], version: str) -> None:  # type: ignore[misc] # Ray awaits it.
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         self._options = Options.from_dict(options)
-        self._given = {"options": options, "version": version}
+        self._given: Given = {"options": options, "version": version}
         self._layout = Layout(Path(self._options.shared_root))
         self._hosts = HostDirectory(self._options, version)
         self._readers = Readers()
@@ -120,7 +122,7 @@ class JobSupervisor:
         self._driver = JobDriver(self._book, hosts, self._listings, whereabouts, self._runners, self._storage_fault)
         self._stopper = Stopper(self._book, hosts, self._runners, options, cluster_id)
         self._removal = Removal(self._book, hosts, self._root, options, cluster_id)
-        self._submissions = Submissions(self._book, hosts, self._root, options)
+        self._admission = Admission(self._book, hosts, self._root, options)
         self._housekeeping = Housekeeping(
             self._book, hosts, self._listings, self._runners, self._removal, self._storage_fault, options, cluster_id
         )
@@ -180,7 +182,7 @@ class JobSupervisor:
             problem = self._problem
             raise Unavailable(f"The job supervisor can't work: {problem.detail}", problem.code) from None
 
-    async def describe(self) -> dict[str, Any]:
+    async def describe(self) -> Given:
         """The options and the code's version that this supervisor was made with."""
         return self._given
 
@@ -246,20 +248,20 @@ class JobSupervisor:
 
     @answered
     async def submit(self, job_id: str, request: dict[str, Any]) -> dict[str, Any]:
-        """Accept a job (`workers.jobs.request`); its record, once it is on the disk.
+        """Accept a job; its record, once it is on the disk. `request` is a `JobRequest` as plain data.
 
         The same `job_id`, or the same idempotency key with the same body, gives the job that is there already.
         """
-        record, new = await self._submissions.accept(job_id, request)
+        record, new = await self._admission.accept(job_id, JobRequest.from_dict(request))
         if new:
             self._driver.drive(record.job_id)
         await self._readers.have(self._book.feed.number_of(record.job_id))
-        return self._book.told(record)
+        return self._book.with_change(record)
 
     @answered
     async def get(self, job_id: str) -> dict[str, Any]:
         """A job's record."""
-        return self._book.told(self._book.get(job_id))
+        return self._book.with_change(self._book.get(job_id))
 
     @answered
     async def stop(self, job_id: str) -> dict[str, Any]:
@@ -269,7 +271,7 @@ class JobSupervisor:
         """
         record, unwritten = await self._stop(job_id)
         await self._readers.have(self._book.feed.number_of(job_id))
-        return {**self._book.told(record), "unwritten": unwritten}
+        return {**self._book.with_change(record), "unwritten": unwritten}
 
     async def _stop(self, job_id: str) -> tuple[JobRecord, str | None]:
         before = self._book.get(job_id)
@@ -291,11 +293,11 @@ class JobSupervisor:
     @answered
     async def requeue(self, job_id: str, new_id: str, submitted_by: str | None) -> dict[str, Any]:
         """A new job from an ended one's snapshot; its record."""
-        record, new = await self._submissions.requeue(job_id, new_id, submitted_by)
+        record, new = await self._admission.requeue(job_id, new_id, submitted_by)
         if new:
             self._driver.drive(new_id)
         await self._readers.have(self._book.feed.number_of(new_id))
-        return self._book.told(record)
+        return self._book.with_change(record)
 
     @answered
     async def delete(self, job_id: str, force: bool) -> None:
@@ -337,13 +339,11 @@ class JobSupervisor:
                 self._readers.asks(reader, number)
             await self._book.feed.wait(number, min(timeout_s, MAX_POLL_S))
         fault = self._storage_fault()
-        return success(
-            {
-                **self._book.changes(epoch, number),
-                "hosts": hosts_answer(self._hosts.all(), self._book.active()),
-                #: Whether every host has had the time to answer: until then an earlier picture is the better one.
-                "hosts_settled": self._hosts.settled.is_set(),
-                "cluster_id": self._cluster_id,
-                "storage": None if fault is None else fault.detail,
-            }
-        )
+        news: News = {
+            **self._book.changes(epoch, number),
+            "hosts": hosts_answer(self._hosts.all(), self._book.active()),
+            "hosts_settled": self._hosts.settled.is_set(),
+            "cluster_id": self._cluster_id,
+            "storage": None if fault is None else fault.detail,
+        }
+        return success(news)

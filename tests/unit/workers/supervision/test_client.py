@@ -13,6 +13,7 @@ from workers.common.options import Options
 from workers.jobs.records import JobRecord, State
 from workers.supervision.book import JobBook
 from workers.supervision.client import JobsClient
+from workers.supervision.host_answers import hosts_answer
 
 Change = tuple[int, JobRecord | str]
 
@@ -30,7 +31,9 @@ class Copy:
 
     def follow(self) -> None:
         news = self.book.changes(self.client._epoch, self.client._number)
-        self.client._take({**news, "hosts": {}, "hosts_settled": True, "storage": None})
+        self.client._take(
+            {**news, "hosts": hosts_answer([], []), "hosts_settled": True, "cluster_id": "c", "storage": None}
+        )
 
 
 async def test_the_copy_holds_what_the_supervisor_holds_newest_first(tmp_path: Path) -> None:
@@ -51,7 +54,7 @@ async def test_an_answer_that_the_feed_has_overtaken_changes_nothing(tmp_path: P
     copy = Copy(tmp_path)
     copy.follow()
     copy.book.put(job)
-    late_answer = copy.book.told(job)
+    late_answer = copy.book.with_change(job)
     copy.book.put(job.change(state=State.LAUNCHING))
     copy.follow()
     assert copy.client._keep(late_answer).state is State.LAUNCHING
@@ -63,7 +66,7 @@ async def test_an_answer_ahead_of_the_feed_is_seen_at_once(tmp_path: Path) -> No
     copy = Copy(tmp_path)
     copy.follow()
     copy.book.put(job)
-    copy.client._keep(copy.book.told(job))
+    copy.client._keep(copy.book.with_change(job))
     assert (await copy.client.get(job.job_id)) == job
 
 
