@@ -26,6 +26,7 @@ check: setup  ## style, types and unit tests; needs no services
 lint:
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
+	@.venv/bin/lint-imports --no-logo --cache-dir .ruff_cache/imports
 
 types:
 	@$(PY) -m mypy

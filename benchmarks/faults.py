@@ -20,9 +20,9 @@ from scripts.harness.api import Api, eventually
 from scripts.harness.images import busybox_image
 from scripts.harness.jobs import SLEEP, stop_all, submit, wait_for
 from scripts.harness.session import SessionStack
+from scripts.harness.titles import RUNNER, SUPERVISOR
 from scripts.stack import Stack
 from scripts.stack.keeper import send
-from tests.faults.faults import RUNNER, SUPERVISOR
 from workers.common import names
 
 JOBS = 20

@@ -8,17 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from scripts.harness.api import eventually
+from scripts.harness.titles import AGENT, REPLICA, RUNNER, SUPERVISOR
 from scripts.stack import Stack
 from scripts.stack.keeper import send
 from scripts.stack.worker_node import WorkerNode
 from tests.faults.storage import full, read_only, without_the_root
-
-#: How the processes of the system are called in the process table.
-SUPERVISOR: Final = "ray::JobSupervisor"
-RUNNER: Final = "ray::simulation"
-AGENT: Final = "ray::HostAgentOnRay"
-REPLICA: Final = "ray::ServeReplica:opeva:api"
-DATASETS: Final = "ray::ServeReplica:opeva:datasets"
 
 
 def kill_processes(stack: Stack, text: str, *, most: int | None = None) -> int:

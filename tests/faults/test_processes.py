@@ -8,10 +8,11 @@ import pytest
 
 from scripts.harness.api import Api, eventually
 from scripts.harness.jobs import request, status, submit, wait_for
+from scripts.harness.titles import AGENT, REPLICA, RUNNER, SUPERVISOR
 from scripts.stack import Stack
 from scripts.stack.keeper import send
 from tests.faults import kinds
-from tests.faults.faults import AGENT, REPLICA, RUNNER, SUPERVISOR, kill_database, kill_processes
+from tests.faults.faults import kill_database, kill_processes
 from tests.faults.ledger import Ledger
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from scripts.harness.api import Api, eventually
 from scripts.harness.jobs import container_of, request, status, wait_for
+from scripts.harness.titles import SUPERVISOR
 from scripts.stack import Stack
 from scripts.stack.keeper import send
 from tests.faults import kinds
-from tests.faults.faults import SUPERVISOR, kill_processes
+from tests.faults.faults import kill_processes
 from tests.faults.ledger import Ledger
 from tests.faults.storage import fill, read_only, small_storage, without_the_root
 

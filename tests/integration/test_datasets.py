@@ -15,10 +15,11 @@ from pymongo.database import Database
 
 from scripts.harness import jobs
 from scripts.harness.api import Api, eventually
+from scripts.harness.titles import DATASETS
 from scripts.stack import EmbeddedMongo, Stack
 from tests.citylearn import documents
 from tests.citylearn.test_citylearn_steps_datasets import ENVIRONMENTS, step
-from tests.faults.faults import DATASETS, kill_processes
+from tests.faults.faults import kill_processes
 from workers.common.layout import Layout
 
 Document = dict[str, Any]

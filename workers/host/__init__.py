@@ -1,0 +1,5 @@
+"""What works beside a Docker engine: the runner of an attempt, the host's agent, containers, images, the log's copy.
+
+Travels to its machine by value, so it uses the standard library, `ray`, `docker`, and of ours `common` and `jobs.spec`.
+Sent by `supervision`; `outputs` reads the log files that it writes.
+"""

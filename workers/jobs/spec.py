@@ -5,7 +5,7 @@ dictionary of strings, numbers, booleans, lists and dictionaries. What comes bac
 runner) and `workers.host.agent_answers` (of a host's agent).
 
     runner:  run_attempt(spec, claim, place) -> Iterator[RunnerEvent]    workers/host/runner.py
-    on Ray:  runner_function().options(...).remote(spec) -> events       workers/supervision/remote.py
+    on Ray:  runner_function().options(...).remote(spec) -> events       workers/host/remote.py
     agent:   agent_class().options(...).remote(version) -> HostAgent     the same
 """
 

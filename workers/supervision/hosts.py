@@ -14,7 +14,7 @@ from workers.common.clock import Deadline, Stopwatch, now
 from workers.common.options import Options
 from workers.host.agent import HostAgent
 from workers.host.agent_answers import HostInfo
-from workers.supervision.remote import agent_class
+from workers.host.remote import agent_class
 
 P = ParamSpec("P")
 T = TypeVar("T")

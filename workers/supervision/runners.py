@@ -15,6 +15,7 @@ from workers.common import names
 from workers.common.clock import Deadline, Stopwatch, now
 from workers.common.errors import OpevaError
 from workers.common.options import Options
+from workers.host.remote import runner_function
 from workers.jobs.attempt_spec import attempt_spec
 from workers.jobs.events import RunnerEvent
 from workers.jobs.records import JobRecord
@@ -40,7 +41,6 @@ from workers.supervision.decisions import (
 from workers.supervision.hosts import Host, HostDirectory
 from workers.supervision.listings import Listings
 from workers.supervision.placement import Waiting, adopt_on
-from workers.supervision.remote import runner_function
 from workers.supervision.whereabouts import Whereabouts
 
 logger = logging.getLogger(__name__)

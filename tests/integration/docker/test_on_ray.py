@@ -13,7 +13,7 @@ from ray.exceptions import RayTaskError, TaskCancelledError
 from scripts.stack import Stack
 from tests.integration.docker.installation import Installation, until
 from workers.host.engine import hostname
-from workers.supervision.remote import agent_class, runner_function
+from workers.host.remote import agent_class, runner_function
 
 _NAMESPACE = "test-runner"
 _WITHIN_S = 120.0

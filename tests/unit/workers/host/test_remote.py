@@ -11,8 +11,8 @@ import ray.cloudpickle
 import workers
 from tests.harness.attempts import spec_of
 from workers.host.agent import HostAgent
+from workers.host.remote import HostAgentOnRay, run_on_ray
 from workers.host.runner import run_attempt
-from workers.supervision.remote import HostAgentOnRay, run_on_ray
 
 #: What a worker machine's environment lacks; importing any of it is an error there.
 _ABSENT = ["workers", "serve_app", "deployments", "yaml", "pandas", "pyarrow", "pymongo", "fastapi", "starlette"]
