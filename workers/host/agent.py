@@ -38,7 +38,7 @@ T = TypeVar("T")
 #: For this long, what the engine said of itself is the answer without asking it again.
 _FRESH_S: Final = 2.0
 _CALL_S: Final = 10.0
-#: Asking the engine how it is: the answer must be there before whoever asks this agent gives up.
+#: Asking the engine how it is: the answer must be there before this agent's caller gives up.
 _PROBE_S: Final = 8.0
 _PULL_S: Final = 1800.0
 _REMOVE_S: Final = 20.0

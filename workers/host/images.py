@@ -95,7 +95,7 @@ class _Pull:
         except UNREACHABLE as error:
             self.error = unavailable(error)
         except Exception as error:
-            # Nothing but the image's absence follows from it, and that is what is told.
+            # Whatever went wrong, the image is not here, and that is what is reported.
             logger.exception("Pulling %s failed", self._image)
             self.error = _failed(self._image, cause(error))
         finally:

@@ -1,9 +1,9 @@
 """A byte-exact copy of a container's output, from the engine's log to `logs/container.log` on the shared storage.
 
 The engine's log is the truth and each reading of it gives the same bytes (`log_frames`), which are written by
-position. So a copy may be broken off anywhere and started again from any earlier checkpoint, by whomever: what is there
-is compared, what is missing or wrong is written. Two copiers of one container (a runner that was thought dead, and the
-one that adopted its container) write the same bytes to the same places.
+position. So a copy may be broken off anywhere and started again from any earlier checkpoint, by any copier: what is
+there is compared, what is missing or wrong is written. Two copiers of one container (a runner that was thought dead,
+and the one that adopted its container) write the same bytes to the same places.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from workers.host.engine import UNREACHABLE, Engine, EngineStream, cause
 from workers.host.log_frames import FrameReader
 from workers.host.log_index import TimeIndexWriter
 from workers.host.log_times import BEGINNING
-from workers.host.log_writer import Checkpoint, CheckpointFile, LogFile, StorageTroubleError
+from workers.host.log_writer import Checkpoint, CheckpointFile, LogWriter, StorageTroubleError
 
 if TYPE_CHECKING:
     from workers.jobs.events import Trouble
@@ -80,7 +80,7 @@ class LogCopy:
         self._container_id = container_id
         self._timeout_s = timeout_s
         self._report = report
-        self._file = LogFile(layout, job_id)
+        self._file = LogWriter(layout, job_id)
         self._times = TimeIndexWriter(layout, job_id, container_id)
         self._saved = CheckpointFile(layout, job_id, container_id)
         self._checkpoint = self._saved.read()
@@ -194,7 +194,7 @@ class LogCopy:
             "/containers/{0}/logs",
             self._container_id,
             params=parameters,
-            # A live log may say nothing for days: it has no deadline of its own. Whoever watches the container ends it.
+            # A live log may say nothing for days: it has no deadline of its own. The runner ends it with the container.
             timeout=(self._timeout_s, None if follow else self._timeout_s),
         )
         with self._stream_lock:

@@ -85,6 +85,6 @@ class FrameReader:
             self._unfinished.setdefault(stream, second)
         elif self._unfinished.pop(stream, None) is not None and self._drops_newlines:
             # NOTE: the end of a long line. Its newline is lost, unless it was the very last of the output and had
-            # none, which such an engine tells nobody.
+            # none: such an engine does not say which.
             return line + b"\n"
         return line

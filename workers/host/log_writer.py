@@ -40,8 +40,8 @@ class Checkpoint(NamedTuple):
     position: Position
 
 
-class LogFile:
-    """The open file of one job's container output. Not for several threads."""
+class LogWriter:
+    """Writes the file of one job's container output. Not for several threads."""
 
     def __init__(self, layout: Layout, job_id: str) -> None:
         """Opens nothing yet: storage that is away is met at the first write."""

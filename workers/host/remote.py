@@ -51,8 +51,8 @@ def agent_class() -> Any:
 def run_on_ray(spec: Spec) -> Iterator[RunnerEvent]:
     """`run_attempt` in a Ray task: Ray says where it is, and its supervisor is asked for the claim.
 
-    After `exited` comes `exit_taken`: whoever takes that one from the stream has put the end on record before, and the
-    container is removed next.
+    After `exited` comes `exit_taken`: the supervisor takes it from the stream when the end is on record. The container
+    is removed next.
     """
     place = _place(spec["gpus"])
     for event in run_attempt(spec, lambda: _claim(spec, place["node_id"]), place):

@@ -56,7 +56,7 @@ def run_attempt(spec: Spec, claim: Callable[[], bool], place: Place) -> Generato
 
     `claim` is called right before the container is created; False, or an error, and nothing is created. The container
     of an `exited` event is removed when the generator is resumed after it, unless its log is incomplete. Closing the
-    generator, or an exception thrown into it, leaves a container that exists to whoever adopts it.
+    generator, or an exception thrown into it, leaves a container that exists to the next runner, which adopts it.
     """
     yield {
         "event": "placed",

@@ -1,7 +1,7 @@
 """The events of a job: what its runner reports, and what the supervisor makes of that and adds.
 
-Each kind has one type, told by its `event`, so that makers and readers agree. At run time an event is a dictionary of
-strings, numbers, booleans and lists: a runner's crosses from its machine as such. `at` is when it was made, in epoch
+Each kind has one type, which its `event` names, so that makers and readers agree. At run time an event is a dictionary
+of strings, numbers, booleans and lists: a runner's crosses from its machine as such. `at` is when it was made, in epoch
 seconds; times are epoch seconds throughout.
 
     RunnerEvent   made in workers/host/runner.py, container_start.py (and remote.py), read in workers/supervision

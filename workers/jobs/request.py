@@ -1,7 +1,6 @@
 """What a submission asks for: read from the request's body, checked, and completed by the defaults of the options.
 
-`parse` changes nothing. Whoever accepts the request keeps the text under `save_as`, if that is given, with
-`ConfigStore.save_as`.
+`parse` changes nothing. Admission (`workers.supervision.admission`) keeps the text under `save_as`, if that is given.
 """
 
 import hashlib

@@ -12,7 +12,8 @@ result is the same object. A terminal record takes no event at all. For example 
 `canceled` record, and a `running` that comes after it, from a runner that had not heard of it, changes nothing
 (`test_whatever_comes_an_end_is_final_and_a_started_job_never_returns_to_the_queue`).
 
-`canceled` is the public word for a job that was stopped before it ever ran; elsewhere the code says `stopped`.
+`canceled` and `stopped` are public words: a job whose end was asked for is `canceled` if no container of it ever
+ran, `stopped` otherwise.
 """
 
 from workers.jobs.events import (
@@ -102,7 +103,7 @@ def _running(record: JobRecord, event: Running | SeenRunning) -> JobRecord:
 
 
 def _note(record: JobRecord, event: Note) -> JobRecord:
-    """What the runner tells meanwhile. While the engine is away nobody can say whether the container runs."""
+    """A note from the runner. While the engine is away nobody can say whether the container runs."""
     given = event.get("reason")
     reason, detail = None if given is None else Reason(given), event.get("detail")
     if record.state is State.STOP_REQUESTED:
@@ -220,7 +221,7 @@ def _stop(record: JobRecord, event: Stop) -> JobRecord:
     if record.state is State.STOP_REQUESTED:
         return record
     asked = record.change(stop_requested_at=event["at"])
-    if not record.placed:
+    if not record.may_have_container:
         # The claim is refused from here on, so no container can come to be.
         return asked.change(
             state=State.CANCELED, reason=Reason.USER_STOP, detail="Stopped before it ran", finished_at=event["at"]

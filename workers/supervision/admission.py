@@ -94,8 +94,8 @@ class Admission:
             which = "No host of the cluster" if target is None else f"The host {target}"
             raise Unavailable(f"{which} is reachable", "host_unreachable")
         if not any(host.docker for host in online):
-            tells = "; ".join(f"docker unavailable on host {host.name}: {host.docker_error}" for host in online)
-            raise Unavailable(tells, "docker_unavailable")
+            faults = "; ".join(f"docker unavailable on host {host.name}: {host.docker_error}" for host in online)
+            raise Unavailable(faults, "docker_unavailable")
 
     async def _write(self, record: JobRecord, request: JobRequest) -> None:
         layout = self._book.layout

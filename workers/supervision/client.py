@@ -1,4 +1,4 @@
-"""The jobs as an API process sees them: a copy of the records that follows the supervisor, and calls to it.
+"""The jobs as an API process sees them: a copy of the records, kept up with the supervisor's, and calls to it.
 
 Reads are answered from the copy, so they are quick and go on while the supervisor restarts. Calls carry ids made here,
 so that a call whose answer was lost can be sent again without doing its work twice.
@@ -67,12 +67,12 @@ class JobsClient:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to follow the supervisor, which is made if there is none."""
+        """Begin to keep the copy; a supervisor is made if there is none."""
         if self._task is None:
-            self._task = asyncio.create_task(self._follow(), name="follow the job supervisor")
+            self._task = asyncio.create_task(self._keep_up(), name="keep up with the job supervisor")
 
     async def close(self) -> None:
-        """Stop following."""
+        """Keep the copy no longer."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -82,7 +82,7 @@ class JobsClient:
 
     async def get(self, job_id: str) -> JobRecord:
         """A job's record. Raises NotFound, Unavailable."""
-        await self._know()
+        await self._have_copy()
         record = self._records.get(job_id)
         if record is None:
             # Another API process may have accepted it a moment ago.
@@ -95,7 +95,7 @@ class JobsClient:
 
     async def jobs(self) -> Sequence[JobRecord]:
         """All records, newest submission first; not to be changed. Raises Unavailable before the first copy."""
-        await self._know()
+        await self._have_copy()
         if self._newest_first is None:
             self._newest_first = sorted(
                 self._records.values(), key=lambda record: (record.submitted_at, record.job_id), reverse=True
@@ -108,7 +108,7 @@ class JobsClient:
 
     async def hosts(self) -> HostsAnswer:
         """The hosts."""
-        await self._know()
+        await self._have_copy()
         return self._hosts
 
     @property
@@ -132,7 +132,7 @@ class JobsClient:
     async def health(self) -> Health:
         """Ask the supervisor itself. Raises Unavailable."""
         watch = Stopwatch()
-        await self._know()
+        await self._have_copy()
         await self._call("changes", self._epoch, -1, 0.0)
         latency_ms = 1000 * watch.elapsed()
         if self._news is None:
@@ -205,7 +205,8 @@ class JobsClient:
 
     # -- the copy
 
-    async def _know(self) -> None:
+    async def _have_copy(self) -> None:
+        """Wait for the first copy. Raises Unavailable."""
         try:
             await asyncio.wait_for(self._synced.wait(), CALL_TIMEOUT_S)
         except TimeoutError:
@@ -213,7 +214,7 @@ class JobsClient:
                 f"The job supervisor does not answer: {self._problem}", "supervisor_unavailable"
             ) from None
 
-    async def _follow(self) -> None:
+    async def _keep_up(self) -> None:
         replace = True
         while True:
             try:
@@ -227,7 +228,7 @@ class JobsClient:
             except asyncio.CancelledError:
                 raise
             except Exception as error:
-                # Whatever it is, the copy must go on following.
+                # Whatever it is, the copy must be kept up.
                 self._problem = _sentence(error)
                 self._supervisor = None
                 logger.warning("The job supervisor does not answer, trying again: %s", self._problem)
@@ -263,7 +264,7 @@ class JobsClient:
         self._synced.set()
 
     def _keep(self, data: dict[str, Any]) -> JobRecord:
-        """Take a record as the supervisor tells it, unless the copy has a later change of it already."""
+        """Take a record as the supervisor gives it, unless the copy has a later change of it already."""
         record = JobRecord.from_dict(data)
         epoch, number = data["change"]
         known = self._records.get(record.job_id)

@@ -1,7 +1,7 @@
 """What to do about a job, decided from what is known of it: pure functions, which ask nobody and wait for nothing.
 
-The driver asks about jobs (`next_step`, `waiting_for_storage`, `after_launch`, `adoption`), whoever attends a runner
-about the runner (`while_waiting`, `while_working`, `for_the_book`). An example: a job runs on the host `lab`, whose
+The driver asks about jobs (`next_step`, `waiting_for_storage`, `after_launch`, `adoption`), `Runners` about a
+runner (`while_waiting`, `while_working`, `for_the_book`). An example: a job runs on the host `lab`, whose
 list has its container with the state `exited`. Then `adoption` gives `TakeOver(container, Errand.CONCLUDE)`, and the
 driver sends a runner to `lab` that takes no room there. Tests: `tests/unit/workers/supervision/test_decisions.py`.
 """
@@ -85,7 +85,7 @@ def next_step(record: JobRecord | None) -> Step:
         return Step.FORGET
     if record.terminal:
         return Step.CLOSE
-    return Step.ADOPT if record.placed else Step.LAUNCH
+    return Step.ADOPT if record.may_have_container else Step.LAUNCH
 
 
 def waiting_for_storage(fault: OpevaError | None) -> Waiting | None:
@@ -109,7 +109,7 @@ class AfterLaunch(Enum):
 
 def after_launch(sent: JobRecord, record: JobRecord | None) -> AfterLaunch:
     """`sent`: the record for which the runner was sent; `record`: as it is now that the runner has ended."""
-    if record is None or record.terminal or record.placed:
+    if record is None or record.terminal or record.may_have_container:
         return AfterLaunch.SETTLED
     return AfterLaunch.NEW_ATTEMPT if record.attempt == sent.attempt else AfterLaunch.QUEUED_AGAIN
 
@@ -320,4 +320,4 @@ def _named(hosts: Sequence[Host], name: str | None) -> Host | None:
 
 
 def _known_by(host: Host | None, detail: str | None) -> str | None:
-    return detail if host is None else host.told(detail)
+    return detail if host is None else host.named(detail)

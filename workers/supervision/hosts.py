@@ -61,8 +61,13 @@ class Host:
             if amount > 0 and name not in _RAY_RESOURCES and ":" not in name
         )
 
-    def told(self, detail: str | None) -> str | None:
-        """A sentence from this host, which knows its machine's name, with the name that people know the host by."""
+    def named(self, detail: str | None) -> str | None:
+        """A sentence that was made on this host, with the host's name in place of its machine's.
+
+        The code on a machine knows only the machine's own name. If that is `vm-17` and the host is called `big`, then
+        "Docker on host vm-17 does not answer" becomes "Docker on host big does not answer"
+        (`test_a_sentence_from_a_host_names_it_as_people_know_it`).
+        """
         return detail and detail.replace(f"host {self.hostname}", f"host {self.name}")
 
     def amount(self, resource: str) -> float:
@@ -260,7 +265,7 @@ class HostDirectory:
                 host,
                 online=True,
                 docker=bool(info.get("docker")),
-                docker_error=host.told(info.get("docker_error")),
+                docker_error=host.named(info.get("docker_error")),
                 gpu=tuple(str(gpu) for gpu in info.get("gpus") or ()),
                 info=info,
                 last_seen=now(),

@@ -4,8 +4,9 @@ Run as a program of its own (`python -m workers.supervision.launch`, options as 
 supervisor belongs to the Ray job that made it: made by a Serve replica, its runners would be hidden in the Ray
 dashboard; made here, they are rows of the job `simulations`.
 
-The program answers once the supervisor is there. Behind it stays the Ray driver, for as long as its supervisor does:
-Ray ends the idle worker processes of a driver that has ended, and the next simulation would wait for a new one.
+The program answers once the supervisor is there. The Ray driver then stays in the background, as long as its
+supervisor does: Ray ends the idle worker processes of a driver that has ended, and the next simulation would wait for
+a new one.
 """
 
 import json
@@ -183,7 +184,11 @@ def _raylet() -> int:
 
 
 def _end_with(process: int) -> None:
-    """Ray lets a driver outlive its node, and one that meets the next cluster at the same address asks it for ever."""
+    """End this process at once when `process` (a pidfd, the raylet's) has ended.
+
+    Ray lets a driver outlive its node. If a new cluster then starts at the same address, the old driver would ask it
+    for its old supervisor for ever (`test_a_driver_ends_with_its_node_though_another_cluster_takes_its_place`).
+    """
     select.select([process], [], [])
     os._exit(0)
 
@@ -202,7 +207,7 @@ def _drive(request: LaunchRequest, done: int) -> None:
         made = _ensure(request["options"], replace=request["replace"])
         signal.alarm(0)
         os.write(done, b"1")
-        # Whoever started the program waits until these are closed.
+        # The process that started the program waits until these are closed.
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (done, sys.stdout.fileno(), sys.stderr.fileno()):
             os.dup2(nowhere, stream)

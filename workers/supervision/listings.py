@@ -44,7 +44,7 @@ class Listings:
             last = None
         if last is not None and fresh and not last.answer.done():
             await asyncio.shield(last.answer)
-            # Whoever else waited for that end may have asked anew already, which is after this call too.
+            # Another caller that waited for that end may have asked anew already, which is after this call too.
             newer = self._asked.get(host.name)
             if newer is not last and newer is not None and newer.node_id == host.node_id:
                 return await asyncio.shield(newer.answer)

@@ -37,7 +37,7 @@ class Removal:
         await self._root.checked()
         host = self._hosts.by_name(record.host or "")
         reachable = host if host is not None and host.online else None
-        if record.placed and reachable is not None:
+        if record.may_have_container and reachable is not None:
             await self._on_host(reachable, record.job_id, HostAgent.remove, self._cluster_id, record.job_id)
         self._book.remove(record.job_id)
         # A write of the record that is under way would make its folder again.

@@ -29,18 +29,18 @@ async def take_up(
     of jobs that come meanwhile too, wait for `driver.may_launch`.
     """
     active = book.active()
-    placed = [record for record in active if record.placed]
+    with_container = [record for record in active if record.may_have_container]
     try:
-        await _adopt_first(active, placed, book, hosts, listings, driver, runners, stopper)
+        await _adopt_first(active, with_container, book, hosts, listings, driver, runners, stopper)
     finally:
         # Whatever became of the adoptions, what waits must not wait for ever.
         driver.may_launch.set()
-    logger.info("Took up %d jobs, %d of them with a container", len(active), len(placed))
+    logger.info("Took up %d jobs, %d of them with a container", len(active), len(with_container))
 
 
 async def _adopt_first(
     active: list[JobRecord],
-    placed: list[JobRecord],
+    with_container: list[JobRecord],
     book: JobBook,
     hosts: HostDirectory,
     listings: Listings,
@@ -48,7 +48,7 @@ async def _adopt_first(
     runners: Runners,
     stopper: Stopper,
 ) -> None:
-    if placed:
+    if with_container:
         try:
             await asyncio.wait_for(hosts.settled.wait(), SETTLE_S)
         except TimeoutError:
@@ -59,7 +59,7 @@ async def _adopt_first(
         if record.state is State.STOP_REQUESTED:
             stopper.ensure(record.job_id)
     deadline = Deadline(ADOPTIONS_FIRST_S)
-    while not deadline.passed() and any(_undecided(book, runners, record.job_id) for record in placed):
+    while not deadline.passed() and any(_undecided(book, runners, record.job_id) for record in with_container):
         await book.feed.wait(book.feed.number, 0.05)
 
 
@@ -68,4 +68,4 @@ def _undecided(book: JobBook, runners: Runners, job_id: str) -> bool:
     record = book.find(job_id)
     if record is None or record.terminal or record.unknown_since is not None:
         return False
-    return record.placed and not runners.has(job_id)
+    return record.may_have_container and not runners.has(job_id)

@@ -13,7 +13,7 @@ from workers.supervision.runners import Runners
 
 logger = logging.getLogger(__name__)
 
-#: The runner has this long to tell of the end that the agent saw, log and all, before the agent is asked again.
+#: The runner has this long to report the end that the agent saw, log and all, before the agent is asked again.
 CONCLUSION_S = 15.0
 #: A container that a claim allowed may not be there yet: the agent is asked again after so long.
 NOT_YET_S = 0.5
@@ -78,8 +78,8 @@ class Stopper:
         if outcome == "absent":
             return await self._nothing_there(record)
         if outcome != "stopped":
-            return f"The host {host.name} could not confirm the stop: {host.told(answer['detail']) or outcome}"
-        # The end is the runner's to tell: it has the log and the exit code.
+            return f"The host {host.name} could not confirm the stop: {host.named(answer['detail']) or outcome}"
+        # The runner reports the end: it has the log and the exit code.
         if await self._ended(record.job_id, CONCLUSION_S):
             return None
         return f"The container is stopped on {host.name}; its end is not concluded yet"

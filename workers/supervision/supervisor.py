@@ -92,7 +92,7 @@ class JobSupervisor:
     async def _start(self) -> None:
         while True:
             try:
-                await self._know()
+                await self._open()
                 break
             except OpevaError as error:
                 self._problem = Unavailable(error.detail, error.code)
@@ -106,12 +106,12 @@ class JobSupervisor:
         self._tasks.append(asyncio.create_task(self._housekeeping.run()))
         await take_up(self._book, self._hosts, self._listings, self._driver, self._runners, self._stopper)
 
-    async def _know(self) -> None:
+    async def _open(self) -> None:
         """Read the records and make what works with them. Raises OpevaError, OSError."""
         self._cluster_id = await self._identify()
         loaded = await asyncio.to_thread(load, self._layout)
         for job_id in loaded.unfinished:
-            # Whoever asked for it was not told of it, and may ask again with the same id.
+            # Its client got no answer, and may ask again with the same id.
             await asyncio.to_thread(job_folder.delete, self._layout, job_id)
         options, hosts, cluster_id = self._options, self._hosts, self._cluster_id
         self._root = RootWatch(self._layout, cluster_id, options.storage_timeout_s)
@@ -195,7 +195,7 @@ class JobSupervisor:
             await self._book.journal.close(deadline_s=5.0)
 
     async def _write_info(self, record: JobRecord) -> None:
-        """Set an ended job's `job_info.json` right: what its container told of its MLflow run, and our own fields."""
+        """Set an ended job's `job_info.json` right: its MLflow run as the container wrote it, and our own fields."""
         try:
             await self._root.checked()
             info = await asyncio.to_thread(job_folder.merge_info, self._layout, record.job_id, job_info(record))
@@ -221,7 +221,7 @@ class JobSupervisor:
             {"event": "claimed", "at": now(), "host": host.name, "node_id": node_id, "address": host.address},
         )
         try:
-            # What a container finds there is what was submitted, whoever had a hand in the folder meanwhile.
+            # A container finds there what was submitted, even if somebody changed the folder meanwhile.
             await asyncio.to_thread(job_folder.restore, self._layout, job_id, job_info(record))
             await self._book.flush(job_id)
         except NotFound as error:

@@ -41,7 +41,7 @@ def _why_ownerless(container: ListedContainer, host: str, record: JobRecord | No
         return f"job {job_id} has ended ({record.state})"
     if attempt != record.attempt and container["id"] != record.container_id:
         return f"it is of attempt {attempt} of job {job_id}, which is at attempt {record.attempt}"
-    if record.placed and record.host is not None and record.host != host:
+    if record.may_have_container and record.host is not None and record.host != host:
         return f"job {job_id} runs on the host {record.host}"
     return None
 
