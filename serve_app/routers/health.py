@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,7 +49,7 @@ async def _report(here: Services) -> dict[str, Any]:
     return {"supervisor": supervisor, "storage": storage, "mongo": mongo, "hosts": by_name}
 
 
-async def _check(what: str, here: Services, ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+async def _check(what: str, here: Services, ask: Callable[[], Awaitable[Mapping[str, Any]]]) -> dict[str, Any]:
     """The outcome of one check, with its latency; whatever goes wrong is the outcome, not an error of the report."""
     watch = Stopwatch()
     limit = here.settings.api.health_timeout_s

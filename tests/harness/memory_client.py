@@ -24,8 +24,9 @@ from workers.jobs.request import JobRequest
 from workers.outputs import job_folder
 from workers.supervision.client import Health
 from workers.supervision.feed import ChangeFeed
+from workers.supervision.host_answers import HostsAnswer, HostState
 
-HOST: dict[str, Any] = {
+HOST: HostState = {
     "online": True,
     "docker": True,
     "docker_error": None,
@@ -49,9 +50,9 @@ class MemoryJobs:
         #: A submission waits for this, so that a test can do something meanwhile.
         self.gate = asyncio.Event()
         self.gate.set()
-        self.answer_hosts: dict[str, Any] = {
+        self.answer_hosts: HostsAnswer = {
             "available_hosts": [{"name": "head", "host": "10.0.0.1", "running_jobs": 0, **HOST}],
-            "hosts": {"head": {"running": 0, "active_job_ids": [], "info": {}, **HOST}},
+            "hosts": {"head": {"host": "10.0.0.1", "running": 0, "active_job_ids": [], "info": {}, **HOST}},
         }
 
     @property
@@ -132,7 +133,7 @@ class MemoryJobs:
     async def queue(self) -> list[JobRecord]:
         return [record for record in reversed(await self.jobs()) if record.state is State.QUEUED]
 
-    async def hosts(self) -> dict[str, Any]:
+    async def hosts(self) -> HostsAnswer:
         self._check()
         return self.answer_hosts
 

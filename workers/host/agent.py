@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from docker.errors import APIError
 
@@ -19,14 +19,26 @@ from workers.host.engine import UNREACHABLE, Engine, EngineError, cause, connect
 from workers.host.images import pull
 from workers.host.job_tree import remove_job_tree
 
+if TYPE_CHECKING:
+    from workers.host.agent_answers import (
+        EngineFacts,
+        Holders,
+        HostInfo,
+        Listing,
+        Pulled,
+        Removed,
+        StopAnswer,
+        TreeRemoved,
+    )
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: What the engine said of itself is told again without asking for this long.
+#: For this long, what the engine said of itself is the answer without asking it again.
 _FRESH_S: Final = 2.0
 _CALL_S: Final = 10.0
-#: Asking the engine how it is: the answer must be there before whoever asks this agent gives up.
+#: Asking the engine how it is: the answer must be there before this agent's caller gives up.
 _PROBE_S: Final = 8.0
 _PULL_S: Final = 1800.0
 _REMOVE_S: Final = 20.0
@@ -41,33 +53,20 @@ class HostAgent:
     """
 
     def __init__(self, version: str = "", *, node_id: str = "", address: str = "") -> None:
-        """`version`: of this code, told in `info`; `node_id` and `address`: Ray's, of this node."""
+        """`version`: of this code, as `info` gives it; `node_id` and `address`: Ray's, of this node."""
         self._version = version
         self._node_id = node_id
         self._address = address
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="docker")
         # A probe must be answered even while each of the others waits for a container to stop.
         self._probe_threads = ThreadPoolExecutor(2, thread_name_prefix="probe")
-        self._engine_facts: dict[str, Any] = {}
+        self._facts: EngineFacts | None = None
         self._asked: Stopwatch | None = None
-        self._asking: asyncio.Future[dict[str, Any]] | None = None
+        self._asking: asyncio.Future[EngineFacts] | None = None
 
-    async def info(self) -> dict[str, Any]:
-        """This host and its engine.
-
-        Keys: hostname, address, node_id, version, pid, docker (whether the engine answers), docker_error (a sentence or
-        None), docker_version, ncpu, memory (bytes), gpus (device ids that the NVIDIA driver has).
-        """
-        if self._asked is None or self._asked.elapsed() > _FRESH_S:
-            # Callers that come while the engine is being asked share the answer.
-            if self._asking is None or self._asking.done():
-                loop = asyncio.get_running_loop()
-                self._asking = loop.run_in_executor(self._probe_threads, _engine_facts)
-            try:
-                self._engine_facts = await asyncio.wait_for(asyncio.shield(self._asking), _PROBE_S)
-            except TimeoutError as error:
-                self._engine_facts = _no_engine(unavailable(TimeoutError(f"no answer in {_PROBE_S:g} s")), error)
-            self._asked = Stopwatch()
+    async def info(self) -> HostInfo:
+        """This host and its engine."""
+        facts = await self._engine()
         return {
             "hostname": hostname(),
             "address": self._address,
@@ -75,30 +74,44 @@ class HostAgent:
             "version": self._version,
             "pid": os.getpid(),
             "gpus": _gpus(),
-            **self._engine_facts,
+            **facts,
         }
 
-    async def listing(self, cluster_id: str) -> dict[str, Any]:
-        """The installation's containers: `ok`, `error`, `containers` (`workers.host.containers.listing`)."""
+    async def _engine(self) -> EngineFacts:
+        if self._facts is not None and self._asked is not None and self._asked.elapsed() <= _FRESH_S:
+            return self._facts
+        # Callers that come while the engine is being asked share the answer.
+        if self._asking is None or self._asking.done():
+            loop = asyncio.get_running_loop()
+            self._asking = loop.run_in_executor(self._probe_threads, _engine_facts)
+        facts: EngineFacts
+        try:
+            facts = await asyncio.wait_for(asyncio.shield(self._asking), _PROBE_S)
+        except TimeoutError as error:
+            facts = _no_engine(unavailable(TimeoutError(f"no answer in {_PROBE_S:g} s")), error)
+        self._facts, self._asked = facts, Stopwatch()
+        return facts
+
+    async def listing(self, cluster_id: str) -> Listing:
+        """The installation's containers."""
         try:
             found = await self._docker(lambda engine: listing(engine, cluster_id), _CALL_S * 2)
         except EngineError as error:
             return {"ok": False, "error": error.detail, "containers": []}
         return {"ok": True, "error": None, "containers": found}
 
-    async def holders(self, host_root: str) -> dict[str, Any]:
-        """Who uses a shared root, whichever installation: `containers` (ids of running ones), `error`."""
+    async def holders(self, host_root: str) -> Holders:
+        """The running containers, of whichever installation, that use a shared root."""
         try:
             found = await self._docker(lambda engine: holders(engine, host_root), _CALL_S * 2)
         except EngineError as error:
             return {"containers": [], "error": error.detail}
         return {"containers": found, "error": None}
 
-    async def stop(self, cluster_id: str, job_id: str, grace_s: float, kill_deadline_s: float) -> dict[str, Any]:
+    async def stop(self, cluster_id: str, job_id: str, grace_s: float, kill_deadline_s: float) -> StopAnswer:
         """Stop a job's container (TERM, `grace_s`, KILL) and confirm that it has ended; removes none that has started.
 
-        Keys: outcome ("stopped", "absent", "not_confirmed" or "docker_unavailable"), detail, and of a stopped one
-        exit_code, oom_killed, started_at, finished_at. May be called again, also while a first call runs.
+        May be called again, also while a first call runs.
         """
         try:
             return await self._docker(
@@ -106,15 +119,21 @@ class HostAgent:
                 grace_s + kill_deadline_s + 3 * _CALL_S,
             )
         except EngineError as error:
-            nothing = dict.fromkeys(("exit_code", "oom_killed", "started_at", "finished_at"))
-            return {"outcome": "docker_unavailable", "detail": error.detail, **nothing}
+            return {
+                "outcome": "docker_unavailable",
+                "detail": error.detail,
+                "exit_code": None,
+                "oom_killed": None,
+                "started_at": None,
+                "finished_at": None,
+            }
 
-    async def remove(self, cluster_id: str, job_id: str) -> dict[str, Any]:
-        """Remove a job's containers, running or not: `removed` (ids), `error` (a sentence or None)."""
+    async def remove(self, cluster_id: str, job_id: str) -> Removed:
+        """Remove a job's containers, running or not."""
         return await self._removal(lambda engine: [one["id"] for one in find(engine, job_id, cluster_id)], None)
 
-    async def sweep(self, cluster_id: str, container_ids: list[str], grace_s: float) -> dict[str, Any]:
-        """Stop (with `grace_s`) and remove these containers, as far as they are the installation's: as `remove`."""
+    async def sweep(self, cluster_id: str, container_ids: list[str], grace_s: float) -> Removed:
+        """Stop (with `grace_s`) and remove these containers, as far as they are the installation's."""
 
         def ours(engine: Engine) -> list[str]:
             seen = [inspect(engine.client, container_id) for container_id in container_ids]
@@ -122,16 +141,16 @@ class HostAgent:
 
         return await self._removal(ours, grace_s)
 
-    async def pull(self, image: str, timeout_s: float = _PULL_S) -> dict[str, Any]:
-        """Pull an image: `ok`, `reason` (a word of `workers.jobs.spec` or None), `error` (a sentence or None)."""
+    async def pull(self, image: str, timeout_s: float = _PULL_S) -> Pulled:
+        """Pull an image."""
         try:
             await self._docker(lambda engine: pull(engine, image, timeout_s), timeout_s + 2 * _CALL_S)
         except EngineError as error:
             return {"ok": False, "reason": error.reason, "error": error.detail}
         return {"ok": True, "reason": None, "error": None}
 
-    async def delete_tree(self, path: str, image: str, host_path: str) -> dict[str, Any]:
-        """Remove the folder `path`, which a root container may have written: `ok`, `error` (a sentence or None).
+    async def delete_tree(self, path: str, image: str, host_path: str) -> TreeRemoved:
+        """Remove the folder `path`, which a root container may have written.
 
         Where this process may not, a container of `image` does it; `host_path` is the folder as the engine sees it.
         """
@@ -145,7 +164,7 @@ class HostAgent:
             error = failure.detail
         return {"ok": error is None, "error": error}
 
-    async def _removal(self, which: Callable[[Engine], list[str]], grace_s: float | None) -> dict[str, Any]:
+    async def _removal(self, which: Callable[[Engine], list[str]], grace_s: float | None) -> Removed:
         removed: list[str] = []
 
         def work(engine: Engine) -> str | None:
@@ -184,7 +203,7 @@ class HostAgent:
             raise unavailable(TimeoutError(f"no answer in {timeout_s:g} s")) from error
 
 
-def _engine_facts() -> dict[str, Any]:
+def _engine_facts() -> EngineFacts:
     try:
         engine = connect(_PROBE_S)
         facts = engine.client.info()
@@ -201,10 +220,9 @@ def _engine_facts() -> dict[str, Any]:
     }
 
 
-def _no_engine(error: EngineError, why: BaseException) -> dict[str, Any]:
+def _no_engine(error: EngineError, why: BaseException) -> EngineFacts:
     logger.info("%s (%s)", error.detail, type(why).__name__)
-    nothing = dict.fromkeys(("docker_version", "ncpu", "memory"))
-    return {"docker": False, "docker_error": error.detail, **nothing}
+    return {"docker": False, "docker_error": error.detail, "docker_version": None, "ncpu": None, "memory": None}
 
 
 def _gpus() -> list[str]:

@@ -31,14 +31,15 @@ from workers.host.gpus import choose, held, lost
 from workers.host.mounts import mounts
 
 if TYPE_CHECKING:
+    from workers.host.engine import Container
+    from workers.jobs.events import Note, Trouble
     from workers.jobs.spec import Place, Spec
 
-logger = logging.getLogger(__name__)
+    T = TypeVar("T")
+    #: Yields notes while it waits for the engine, gives its value at the end.
+    Patiently = Generator[Note, None, T]
 
-T = TypeVar("T")
-Event = dict[str, Any]
-#: Yields notes while it waits for the engine, gives its value at the end.
-Patiently = Generator[Event, None, T]
+logger = logging.getLogger(__name__)
 
 #: NOTE: `json-file` replaces bytes that are not UTF-8, and `local` as it comes throws old output away.
 _LOG: Final = {"max-file": "1", "compress": "false", "max-size": "100g"}
@@ -50,7 +51,7 @@ _GPU_PAUSE_S: Final = 0.5
 _WORDS: Final = 500
 
 
-def launch(engine: Engine, spec: Spec, place: Place, existing: list[Event]) -> Patiently[Event]:
+def launch(engine: Engine, spec: Spec, place: Place, existing: list[Container]) -> Patiently[Container]:
     """Create and start the attempt's container; gives it as started (`engine.describe`), perhaps ended already.
 
     A container of the same job that has started before is given instead: it is the attempt. `existing`: what
@@ -77,28 +78,28 @@ def launch(engine: Engine, spec: Spec, place: Place, existing: list[Event]) -> P
 
 
 def patiently(call: Callable[[], T]) -> Patiently[T]:
-    """The value of `call`, tried until the engine answers; a note tells when it doesn't, another when it does again."""
+    """The value of `call`, tried until the engine answers; a note says when it doesn't, another when it does again."""
     pause = _FIRST_PAUSE_S
-    told = False
+    noted = False
     while True:
         try:
             value = call()
         except APIError:
             raise
         except UNREACHABLE as error:
-            if not told:
+            if not noted:
                 yield note("docker_unavailable", unavailable(error).detail)
-                told = True
+                noted = True
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
         else:
-            if told:
+            if noted:
                 yield note(None, "")
             return value
 
 
-def note(reason: str | None, detail: str) -> Event:
-    """The event that tells something about an attempt that goes on; a `reason` of None clears the last one."""
+def note(reason: Trouble | None, detail: str) -> Note:
+    """The event that says something of an attempt that goes on; a `reason` of None clears the last one."""
     return {"event": "note", "at": now(), "reason": reason, "detail": detail}
 
 
@@ -159,15 +160,12 @@ def _make_way(engine: Engine, spec: Spec, name: str) -> Patiently[None]:
     time.sleep(_FIRST_PAUSE_S)
 
 
-def _start(engine: Engine, spec: Spec, container_id: str, deadline: Deadline) -> Patiently[Event]:
+def _start(engine: Engine, spec: Spec, container_id: str, deadline: Deadline) -> Patiently[Container]:
     client = engine.client
     while True:
         refusal: EngineError | None = None
         try:
-            response = client.post(
-                client._url("/containers/{0}/start", container_id), timeout=max(1.0, deadline.left())
-            )
-            client._raise_for_status(response)
+            engine.post("/containers/{0}/start", container_id, timeout=max(1.0, deadline.left()))
         except APIError as error:
             refusal = _refused(spec, error)
         except UNREACHABLE as error:

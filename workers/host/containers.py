@@ -1,7 +1,6 @@
 """The containers of jobs on this host's Docker engine: finding, listing, stopping and removing them.
 
-A container is ours if it bears our installation's label; nothing here touches another. Containers are passed around as
-the dictionaries of `workers.host.engine.describe`.
+A container is ours if it bears our installation's label; nothing here touches another.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from docker.errors import APIError, NotFound
 
@@ -18,13 +17,17 @@ from workers.common.names import LABEL_ATTEMPT, LABEL_CLUSTER, LABEL_GPUS, LABEL
 from workers.host.engine import UNREACHABLE, Engine, cause, hostname, inspect
 from workers.host.gpus import split
 
+if TYPE_CHECKING:
+    from workers.host.agent_answers import ListedContainer, StopAnswer, StopOutcome
+    from workers.host.engine import Container
+
 logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 0.5
 
 
-def find(engine: Engine, job_id: str, cluster_id: str) -> list[dict[str, Any]]:
+def find(engine: Engine, job_id: str, cluster_id: str) -> list[Container]:
     """The containers of a job, those that run first, then those that ran, then those that never started.
 
     Raises what docker-py raises.
@@ -33,12 +36,8 @@ def find(engine: Engine, job_id: str, cluster_id: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: (not one["running"], one["started_at"] is None, -attempt_of(one)))
 
 
-def listing(engine: Engine, cluster_id: str) -> list[dict[str, Any]]:
-    """All containers of an installation, as plain data.
-
-    Keys: id, name, job_id, attempt, state, exit_code, oom_killed, started_at, finished_at, gpus, labels. Raises what
-    docker-py raises.
-    """
+def listing(engine: Engine, cluster_id: str) -> list[ListedContainer]:
+    """All containers of an installation. Raises what docker-py raises."""
     return [
         {
             "id": one["id"],
@@ -66,29 +65,29 @@ def holders(engine: Engine, host_root: str) -> list[str]:
     return [str(one["Id"]) for one in engine.client.containers(filters={"label": labels})]
 
 
-def attempt_of(container: dict[str, Any]) -> int:
+def attempt_of(container: Container) -> int:
     """Which attempt of its job a container is; 0 if its label doesn't say."""
     text = container["labels"].get(LABEL_ATTEMPT, "")
     return int(text) if text.isdecimal() else 0
 
 
-def gpus_of(container: dict[str, Any]) -> list[str]:
+def gpus_of(container: Container) -> list[str]:
     """The GPU device ids that a container holds."""
     return split(container["labels"].get(LABEL_GPUS, ""))
 
 
-def belongs(container: dict[str, Any], job_id: str, cluster_id: str) -> bool:
+def belongs(container: Container, job_id: str, cluster_id: str) -> bool:
     """Whether a container is this installation's, for this job."""
     labels = container["labels"]
     return bool(labels.get(LABEL_CLUSTER) == cluster_id and labels.get(LABEL_JOB) == job_id)
 
 
-def never_started(container: dict[str, Any]) -> bool:
+def never_started(container: Container) -> bool:
     """Whether a container was created and never ran."""
     return container["started_at"] is None and not container["running"]
 
 
-def stop(engine: Engine, container_id: str, grace_s: float, kill_deadline_s: float) -> dict[str, Any] | None:
+def stop(engine: Engine, container_id: str, grace_s: float, kill_deadline_s: float) -> Container | None:
     """Stop a container: its stop signal (TERM), `grace_s`, KILL, and a look until it has ended.
 
     Gives the container as it was seen last; the stop is confirmed if it no longer runs. None: it is gone. Takes at most
@@ -99,12 +98,12 @@ def stop(engine: Engine, container_id: str, grace_s: float, kill_deadline_s: flo
     deadline = Deadline(whole_grace + kill_deadline_s)
     try:
         # The engine itself counts the grace: the KILL comes even if this process doesn't live to see it.
-        response = client.post(
-            client._url("/containers/{0}/stop", container_id),
+        engine.post(
+            "/containers/{0}/stop",
+            container_id,
             params={"t": whole_grace},
             timeout=whole_grace + kill_deadline_s / 2,
         )
-        client._raise_for_status(response)
     except NotFound:
         return None
     except (APIError, *UNREACHABLE) as error:
@@ -141,7 +140,7 @@ def remove(engine: Engine, container_id: str, deadline: Deadline) -> bool:
         pause = min(pause * 2, _LONGEST_PAUSE_S)
 
 
-def stop_job(engine: Engine, cluster_id: str, job_id: str, grace_s: float, kill_deadline_s: float) -> dict[str, Any]:
+def stop_job(engine: Engine, cluster_id: str, job_id: str, grace_s: float, kill_deadline_s: float) -> StopAnswer:
     """Stop what a job has on this host and say what became of it, as `HostAgent.stop` does.
 
     A container that never started is removed, so that nobody starts it. Raises what docker-py raises.
@@ -154,7 +153,7 @@ def stop_job(engine: Engine, cluster_id: str, job_id: str, grace_s: float, kill_
     if not started:
         what = "had not started yet and was removed" if found else "does not exist"
         return _outcome("absent", f"The job's container on host {hostname()} {what}")
-    ended: dict[str, Any] | None = None
+    ended: Container | None = None
     for one in started:
         seen = stop(engine, one["id"], grace_s, kill_deadline_s) if one["running"] else one
         if seen is not None and seen["running"]:
@@ -166,9 +165,15 @@ def stop_job(engine: Engine, cluster_id: str, job_id: str, grace_s: float, kill_
     return _outcome("stopped", f"The container ended with exit code {ended['exit_code']}", ended)
 
 
-def _outcome(outcome: str, detail: str, container: dict[str, Any] | None = None) -> dict[str, Any]:
-    facts = ("exit_code", "oom_killed", "started_at", "finished_at")
-    return {"outcome": outcome, "detail": detail, **{key: container[key] if container else None for key in facts}}
+def _outcome(outcome: StopOutcome, detail: str, ended: Container | None = None) -> StopAnswer:
+    return {
+        "outcome": outcome,
+        "detail": detail,
+        "exit_code": None if ended is None else ended["exit_code"],
+        "oom_killed": None if ended is None else ended["oom_killed"],
+        "started_at": None if ended is None else ended["started_at"],
+        "finished_at": None if ended is None else ended["finished_at"],
+    }
 
 
 def _kill(client: Any, container_id: str) -> None:
@@ -179,7 +184,7 @@ def _kill(client: Any, container_id: str) -> None:
         logger.info("Killing container %s: %s", container_id[:12], cause(error))
 
 
-def _labelled(client: Any, *labels: str) -> list[dict[str, Any]]:
+def _labelled(client: Any, *labels: str) -> list[Container]:
     listed = client.containers(all=True, filters={"label": list(labels)})
     # One that is removed between the two calls is not there any more.
     return [seen for one in listed if (seen := inspect(client, one["Id"])) is not None]

@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final
+from socket import SHUT_RDWR
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 import docker
 import requests
 from docker.errors import APIError, DockerException, NotFound
 from docker.utils import kwargs_from_env
 from urllib3.exceptions import HTTPError
+
+if TYPE_CHECKING:
+    from workers.jobs.events import Trouble
 
 logger = logging.getLogger(__name__)
 
@@ -21,16 +26,39 @@ logger = logging.getLogger(__name__)
 UNREACHABLE: Final = (requests.exceptions.RequestException, HTTPError, OSError)
 
 
-class EngineError(Exception):
-    """A Docker call that came to nothing. `reason` is a word of `jobs.spec`, `detail` a sentence with the host."""
+#: Bytes asked of the socket at once; it gives what is there.
+_BLOCK: Final = 256 * 1024
 
-    def __init__(self, reason: str, detail: str) -> None:
+
+class Container(TypedDict):
+    """An inspected container in plain terms. Times are epoch seconds, None for never; `state` is Docker's word."""
+
+    id: str
+    name: str
+    image: str
+    labels: dict[str, str]
+    state: str
+    running: bool
+    exit_code: int | None  # None until it has ended
+    oom_killed: bool
+    started_at: float | None
+    finished_at: float | None
+
+
+class EngineError(Exception):
+    """A Docker call that came to nothing. `detail` is a sentence with the host."""
+
+    def __init__(self, reason: Trouble, detail: str) -> None:
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
 
     def __str__(self) -> str:
         return self.detail
+
+
+class EngineStreamError(OSError):
+    """The stream ended before the answer did, or the engine broke it off."""
 
 
 class Engine:
@@ -52,6 +80,87 @@ class Engine:
 
     def close(self) -> None:
         self.client.close()
+
+    # -- routes for which docker-py has no call that does: the only place that uses what it keeps private
+
+    def post(
+        self, route: str, container_id: str, *, timeout: float, params: Mapping[str, object] | None = None
+    ) -> None:
+        """Call e.g. `/containers/{0}/start` with a container's id. Raises what docker-py raises."""
+        response = self.client.post(self.client._url(route, container_id), params=params, timeout=timeout)
+        self.client._raise_for_status(response)
+
+    def open(
+        self,
+        method: Literal["GET", "POST"],
+        route: str,
+        *names: str,
+        params: Mapping[str, object],
+        timeout: float | tuple[float, float | None],
+        headers: Mapping[str, str | bytes] | None = None,
+    ) -> EngineStream:
+        """The answer of a route as a stream; `names` fill `{0}` in it. Raises what docker-py raises.
+
+        `timeout` is in seconds, for the connection and each block, or for one and the other (None: no limit).
+        """
+        url = self.client._url(route, *names)
+        response = self.client.request(method, url, params=params, headers=headers, stream=True, timeout=timeout)
+        self.client._raise_for_status(response)
+        return EngineStream(response)
+
+
+class EngineStream:
+    """An open answer of the engine, as blocks of bytes as soon as they come."""
+
+    def __init__(self, response: Any) -> None:
+        self._response = response
+        # The chunks are decoded here, a socket's worth at a time: the library would do so line by line.
+        self._file = response.raw._fp.fp
+        self._chunked = response.headers.get("Transfer-Encoding", "").lower() == "chunked"
+
+    def blocks(self) -> Iterator[bytes]:
+        """What comes, as soon as it comes. Raises EngineStreamError if the stream ends before its own end mark."""
+        pending = b""
+        ended = not self._chunked
+        while block := self._file.read1(_BLOCK):
+            if not self._chunked:
+                yield block
+                continue
+            data, pending, ended = dechunk(pending + block if pending else block)
+            if data:
+                yield data
+            if ended:
+                return
+        if not ended:
+            raise EngineStreamError("The engine closed its answer before the end")
+
+    def interrupt(self) -> None:
+        """End `blocks`, from any thread."""
+        try:
+            self._file.raw._sock.shutdown(SHUT_RDWR)
+        except (OSError, AttributeError, ValueError):
+            # It has ended already, or is being closed by its reader.
+            return
+
+    def close(self) -> None:
+        """Give the connection back; for the thread that reads."""
+        self._response.close()
+
+
+def dechunk(data: bytes) -> tuple[bytes, bytes, bool]:
+    """The content of the whole HTTP chunks in `data`, the rest, and whether the last chunk was among them."""
+    content: list[bytes] = []
+    start = 0
+    while (line_end := data.find(b"\r\n", start)) >= 0:
+        size = int(data[start:line_end].split(b";")[0], 16)
+        after = line_end + 2 + size
+        if len(data) < after + 2:
+            break
+        if size == 0:
+            return b"".join(content), data[after + 2 :], True
+        content.append(data[line_end + 2 : after])
+        start = after + 2
+    return b"".join(content), data[start:], False
 
 
 class _PerThread(threading.local):
@@ -114,7 +223,7 @@ def _client(timeout: float, version: str | None) -> Any:
     return api(**settings, timeout=timeout, version=version)
 
 
-def inspect(client: Any, container: str) -> dict[str, Any] | None:
+def inspect(client: Any, container: str) -> Container | None:
     """What the engine knows of a container, by id or name, as `describe` puts it; None if it has none such."""
     try:
         return describe(client.inspect_container(container))
@@ -122,12 +231,8 @@ def inspect(client: Any, container: str) -> dict[str, Any] | None:
         return None
 
 
-def describe(raw: dict[str, Any]) -> dict[str, Any]:
-    """An inspected container in plain terms.
-
-    Keys: id, name, image, labels, state (Docker's word), running, exit_code, oom_killed, started_at and finished_at
-    (epoch seconds, None for never).
-    """
+def describe(raw: dict[str, Any]) -> Container:
+    """What the engine's `inspect` gave, in plain terms."""
     state = raw["State"]
     started, finished = seconds(state["StartedAt"]), seconds(state["FinishedAt"])
     running = bool(state["Running"])

@@ -7,7 +7,7 @@ that no live container of any installation holds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from workers.common.names import LABEL_GPUS
 
@@ -15,13 +15,20 @@ from workers.common.names import LABEL_GPUS
 _LIVE: Final = ("created", "running", "paused", "restarting")
 
 
+class Holder(TypedDict):
+    """A live container that holds GPUs; `gpus` are device ids."""
+
+    id: str
+    gpus: list[str]
+
+
 def split(label: str) -> list[str]:
     """The device ids in a container's GPU label."""
     return [device for device in label.split(",") if device]
 
 
-def held(client: Any) -> list[dict[str, Any]]:
-    """The live containers of this engine that hold GPUs, oldest first: `id` and `gpus`."""
+def held(client: Any) -> list[Holder]:
+    """The live containers of this engine that hold GPUs, oldest first."""
     listed = client.containers(all=True, filters={"label": [LABEL_GPUS], "status": list(_LIVE)})
     listed.sort(key=lambda one: (one["Created"], one["Id"]))
     return [{"id": one["Id"], "gpus": split(one["Labels"][LABEL_GPUS])} for one in listed]
@@ -35,7 +42,7 @@ def choose(wanted: int, allotted: Sequence[str], node_gpus: int, taken: Iterable
     return free[:wanted] if len(free) >= wanted else None
 
 
-def lost(container_id: str, holders: Sequence[dict[str, Any]]) -> bool:
+def lost(container_id: str, holders: Sequence[Holder]) -> bool:
     """Whether `container_id` was given a GPU that an older container holds: two runners chose at the same time."""
     older: set[str] = set()
     for holder in holders:

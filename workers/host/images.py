@@ -14,8 +14,7 @@ from docker.utils import parse_repository_tag
 from docker.utils.json_stream import json_stream
 
 from workers.common.clock import Deadline
-from workers.host.engine import UNREACHABLE, Engine, EngineError, cause, hostname, unavailable
-from workers.host.log_frames import LogStream
+from workers.host.engine import UNREACHABLE, Engine, EngineError, EngineStream, cause, hostname, unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +81,7 @@ class _Pull:
     def __init__(self, engine: Engine, image: str) -> None:
         self._engine = engine
         self._image = image
-        self._stream: LogStream | None = None
+        self._stream: EngineStream | None = None
         #: Why it failed; to be read when the thread has ended.
         self.error: EngineError | None = None
 
@@ -96,7 +95,7 @@ class _Pull:
         except UNREACHABLE as error:
             self.error = unavailable(error)
         except Exception as error:
-            # Nothing but the image's absence follows from it, and that is what is told.
+            # Whatever went wrong, the image is not here, and that is what is reported.
             logger.exception("Pulling %s failed", self._image)
             self.error = _failed(self._image, cause(error))
         finally:
@@ -112,16 +111,14 @@ class _Pull:
         repository, tag = parse_repository_tag(self._image)
         registry, _ = resolve_repository_name(repository)
         login = get_config_header(client, registry)
-        response = client.post(
-            client._url("/images/create"),
+        self._stream = self._engine.open(
+            "POST",
+            "/images/create",
             # Without a tag the engine would pull all tags there are.
             params={"fromImage": repository, "tag": tag or "latest"},
             headers={"X-Registry-Auth": login} if login else {},
-            stream=True,
             timeout=client.timeout,
         )
-        client._raise_for_status(response)
-        self._stream = LogStream(response)
         try:
             for message in json_stream(_text(self._stream)):
                 # A pull's errors come in its stream, after a status of 200.
@@ -131,7 +128,7 @@ class _Pull:
             self._stream.close()
 
 
-def _text(stream: LogStream) -> Iterator[str]:
+def _text(stream: EngineStream) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     for block in stream.blocks():
         yield decoder.decode(block)

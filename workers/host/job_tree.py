@@ -1,4 +1,4 @@
-"""Removing a job's folder, whoever wrote what is in it."""
+"""Removing a job's folder, also files in it that another user wrote."""
 
 from __future__ import annotations
 

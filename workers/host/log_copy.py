@@ -1,9 +1,9 @@
 """A byte-exact copy of a container's output, from the engine's log to `logs/container.log` on the shared storage.
 
 The engine's log is the truth and each reading of it gives the same bytes (`log_frames`), which are written by
-position. So a copy may be broken off anywhere and started again from any earlier checkpoint, by whomever: what is there
-is compared, what is missing or wrong is written. Two copiers of one container (a runner that was thought dead, and the
-one that adopted its container) write the same bytes to the same places.
+position. So a copy may be broken off anywhere and started again from any earlier checkpoint, by any copier: what is
+there is compared, what is missing or wrong is written. Two copiers of one container (a runner that was thought dead,
+and the one that adopted its container) write the same bytes to the same places.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from docker.errors import APIError, NotFound
 
 from workers.common.clock import Stopwatch
 from workers.common.layout import Layout
-from workers.host.engine import UNREACHABLE, Engine, cause
-from workers.host.log_frames import FrameReader, LogStream
+from workers.host.engine import UNREACHABLE, Engine, EngineStream, cause
+from workers.host.log_frames import FrameReader
 from workers.host.log_index import TimeIndexWriter
 from workers.host.log_times import BEGINNING
-from workers.host.log_writer import Checkpoint, CheckpointFile, LogFile, StorageTroubleError
+from workers.host.log_writer import Checkpoint, CheckpointFile, LogWriter, StorageTroubleError
+
+if TYPE_CHECKING:
+    from workers.jobs.events import Trouble
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,30 @@ _LONGEST_PAUSE_S: Final = 5.0
 _MOST_RESTARTS: Final = 3
 
 
+class Quiet(TypedDict):
+    """The engine has ended the live log, so the container has probably ended."""
+
+    kind: Literal["quiet"]
+
+
+class StorageTrouble(TypedDict):
+    """The storage refuses; a `reason` of None: it takes bytes again."""
+
+    kind: Literal["trouble"]
+    reason: Trouble | None
+    detail: str
+
+
+class Copied(TypedDict):
+    """All is copied, or (`complete` is False) can't be, since the container is gone."""
+
+    kind: Literal["copied"]
+    complete: bool
+
+
+CopyMessage = Quiet | StorageTrouble | Copied
+
+
 class LogCopy:
     """Copies one container's output until it has ended, in a thread of its own (`run`)."""
 
@@ -46,19 +73,14 @@ class LogCopy:
         job_id: str,
         *,
         timeout_s: float,
-        report: Callable[[dict[str, Any]], None],
+        report: Callable[[CopyMessage], None],
     ) -> None:
-        """`report` is called from the copying thread, with one of
-
-        - `{"kind": "quiet"}`: the engine has ended the live log, so the container has probably ended;
-        - `{"kind": "trouble", "reason", "detail"}`: the storage refuses; a `reason` of None: it takes bytes again;
-        - `{"kind": "copied", "complete"}`: all is copied, or (False) can't be, since the container is gone.
-        """
+        """`report` is called from the copying thread."""
         self._engine = engine
         self._container_id = container_id
         self._timeout_s = timeout_s
         self._report = report
-        self._file = LogFile(layout, job_id)
+        self._file = LogWriter(layout, job_id)
         self._times = TimeIndexWriter(layout, job_id, container_id)
         self._saved = CheckpointFile(layout, job_id, container_id)
         self._checkpoint = self._saved.read()
@@ -69,7 +91,7 @@ class LogCopy:
         self._halted = threading.Event()
         # Set by `container_ended` and `halt`, so that a pause between two tries ends at once.
         self._wake = threading.Event()
-        self._stream: LogStream | None = None
+        self._stream: EngineStream | None = None
         self._stream_lock = threading.Lock()
 
     @property
@@ -163,20 +185,18 @@ class LogCopy:
             return self._restart()
         return True
 
-    def _open(self, engine: Engine, *, since: int, follow: bool) -> LogStream:
-        client = engine.client
+    def _open(self, engine: Engine, *, since: int, follow: bool) -> EngineStream:
         parameters: dict[str, int] = {"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow)}
         if since:
             parameters["since"] = since
-        response = client.get(
-            client._url("/containers/{0}/logs", self._container_id),
+        stream = engine.open(
+            "GET",
+            "/containers/{0}/logs",
+            self._container_id,
             params=parameters,
-            stream=True,
-            # A live log may say nothing for days: it has no deadline of its own. Whoever watches the container ends it.
+            # A live log may say nothing for days: it has no deadline of its own. The runner ends it with the container.
             timeout=(self._timeout_s, None if follow else self._timeout_s),
         )
-        client._raise_for_status(response)
-        stream = LogStream(response)
         with self._stream_lock:
             self._stream = stream
         if self._halted.is_set() or (follow and self._ended.is_set()):
@@ -207,7 +227,7 @@ class LogCopy:
         self._checkpoint = Checkpoint(0, BEGINNING)
         return False
 
-    def _note(self, reason: str | None, detail: str) -> None:
+    def _note(self, reason: Trouble | None, detail: str) -> None:
         if reason is not None or self._trouble:
             self._trouble = reason is not None
             self._report({"kind": "trouble", "reason": reason, "detail": detail})

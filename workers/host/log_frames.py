@@ -7,10 +7,9 @@ What is made of a frame depends on the frames before it alone, so that each read
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from socket import SHUT_RDWR
-from typing import Any, Final
+from typing import Final
 
+from workers.host.engine import EngineStreamError
 from workers.host.log_times import BEGINNING, LogTimes, Position
 
 #: The engine cuts lines into parts of this many bytes.
@@ -18,12 +17,6 @@ PART: Final = 16 * 1024
 _HEADER: Final = 8
 #: A frame of this stream carries the engine's own error message, and the log ends with it.
 _ENGINE_ERROR: Final = 3
-#: Bytes asked of the socket at once; it gives what is there.
-_BLOCK: Final = 256 * 1024
-
-
-class LogStreamError(OSError):
-    """The stream ended before the log did, or the engine broke it off."""
 
 
 class FrameReader:
@@ -59,7 +52,7 @@ class FrameReader:
         return self._times.position(min(self._unfinished.values(), default=None))
 
     def feed(self, data: bytes) -> bytes:
-        """The output in the frames that `data` completes. Raises LogStreamError if the engine reports an error."""
+        """The output in the frames that `data` completes. Raises EngineStreamError if the engine reports an error."""
         data = self._pending + data if self._pending else data
         output: list[bytes] = []
         length = 0
@@ -71,7 +64,7 @@ class FrameReader:
             if after > end:
                 break
             if data[start] == _ENGINE_ERROR:
-                raise LogStreamError(f"The engine broke the log off: {data[body:after].decode(errors='replace')}")
+                raise EngineStreamError(f"The engine broke the log off: {data[body:after].decode(errors='replace')}")
             line_at = data.index(b" ", body, after) + 1
             second = self._times.see(data[body : line_at - 1])
             line = self._restore(data[start], data[line_at:after], second)
@@ -92,60 +85,6 @@ class FrameReader:
             self._unfinished.setdefault(stream, second)
         elif self._unfinished.pop(stream, None) is not None and self._drops_newlines:
             # NOTE: the end of a long line. Its newline is lost, unless it was the very last of the output and had
-            # none, which such an engine tells nobody.
+            # none: such an engine does not say which.
             return line + b"\n"
         return line
-
-
-class LogStream:
-    """An open answer of the engine's log route, as blocks of frames."""
-
-    def __init__(self, response: Any) -> None:
-        self._response = response
-        # The chunks are decoded here, a socket's worth at a time: the library would do so line by line.
-        self._file = response.raw._fp.fp
-        self._chunked = response.headers.get("Transfer-Encoding", "").lower() == "chunked"
-
-    def blocks(self) -> Iterator[bytes]:
-        """What comes, as soon as it comes. Raises LogStreamError if the stream ends before its own end mark."""
-        pending = b""
-        ended = not self._chunked
-        while block := self._file.read1(_BLOCK):
-            if not self._chunked:
-                yield block
-                continue
-            data, pending, ended = dechunk(pending + block if pending else block)
-            if data:
-                yield data
-            if ended:
-                return
-        if not ended:
-            raise LogStreamError("The engine closed the log before its end")
-
-    def interrupt(self) -> None:
-        """End `blocks`, from any thread."""
-        try:
-            self._file.raw._sock.shutdown(SHUT_RDWR)
-        except (OSError, AttributeError, ValueError):
-            # It has ended already, or is being closed by its reader.
-            return
-
-    def close(self) -> None:
-        """Give the connection back; for the thread that reads."""
-        self._response.close()
-
-
-def dechunk(data: bytes) -> tuple[bytes, bytes, bool]:
-    """The content of the whole HTTP chunks in `data`, the rest, and whether the last chunk was among them."""
-    content: list[bytes] = []
-    start = 0
-    while (line_end := data.find(b"\r\n", start)) >= 0:
-        size = int(data[start:line_end].split(b";")[0], 16)
-        after = line_end + 2 + size
-        if len(data) < after + 2:
-            break
-        if size == 0:
-            return b"".join(content), data[after + 2 :], True
-        content.append(data[line_end + 2 : after])
-        start = after + 2
-    return b"".join(content), data[start:], False

@@ -1,9 +1,14 @@
-"""Where a copy stands in a container's log: as a whole second to ask the engine from, and a number of frames to skip.
+"""Where a copy stands in a container's log: a whole second to ask the engine from, and a number of frames to skip.
 
-The engine's log has no positions to resume from, only timestamps, and these are not in order: stdout and stderr are
-stamped by two threads, all parts of one long line bear the time of its first, and a clock can be set back. Engines up
-to 20.10 leave out each frame older than `since`, later ones all before the first that isn't. A second is therefore a
-starting point only if no frame before it is as new and none after it is older: then both readings are the same.
+The engine's log has no positions to resume from; it can only be asked for all since a whole second (`since`). Its
+frames are not in the order of their times: two threads stamp stdout and stderr, all parts of one long line bear the
+time of its first part, and a clock can be set back. Engines up to 20.10 leave out each frame older than `since`; later
+engines leave out only the frames before the first that is not older.
+
+A second is a starting point if both kinds of engine give the same frames from it: no frame before it is as new, and no
+frame after it is older. Take frames of the seconds 1, 2, 2, 5, 4, 6: 2 is a starting point and 5 is not, since the 4
+comes after it. A copy that has read the first five frames resumes (`MARGIN_S` left aside) with since=2 and skip=4, the
+four of those five that come again (`test_a_position_skips_exactly_the_frames_that_were_seen`).
 """
 
 from __future__ import annotations

@@ -7,12 +7,15 @@ import json
 import logging
 import os
 import stat
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from workers.common.errors import NotFound
 from workers.common.files import open_beneath, write_atomic
 from workers.common.layout import Layout
 from workers.host.log_times import BEGINNING, Position
+
+if TYPE_CHECKING:
+    from workers.jobs.events import Trouble
 
 logger = logging.getLogger(__name__)
 
@@ -21,10 +24,10 @@ _NAME: Final = "container.log"
 
 
 class StorageTroubleError(Exception):
-    """The shared storage took no bytes. `reason` is a word of `workers.jobs.spec`, `detail` a sentence."""
+    """The shared storage took no bytes. `detail` is a sentence."""
 
     def __init__(self, error: OSError, what: str) -> None:
-        self.reason = "storage_full" if error.errno in _FULL else "storage_unavailable"
+        self.reason: Trouble = "storage_full" if error.errno in _FULL else "storage_unavailable"
         words = "is full" if error.errno in _FULL else f"fails ({error.strerror or error})"
         self.detail = f"The shared storage {words}: {what} waits, the container goes on"
         super().__init__(self.reason, self.detail)
@@ -37,8 +40,8 @@ class Checkpoint(NamedTuple):
     position: Position
 
 
-class LogFile:
-    """The open file of one job's container output. Not for several threads."""
+class LogWriter:
+    """Writes the file of one job's container output. Not for several threads."""
 
     def __init__(self, layout: Layout, job_id: str) -> None:
         """Opens nothing yet: storage that is away is met at the first write."""

@@ -18,6 +18,7 @@ from workers.host.agent import HostAgent
 from workers.host.runner import run_attempt
 
 if TYPE_CHECKING:
+    from workers.jobs.events import RunnerEvent
     from workers.jobs.spec import Place, Spec
 
 
@@ -47,16 +48,17 @@ def agent_class() -> Any:
     )
 
 
-def run_on_ray(spec: Spec) -> Iterator[dict[str, Any]]:
+def run_on_ray(spec: Spec) -> Iterator[RunnerEvent]:
     """`run_attempt` in a Ray task: Ray says where it is, and its supervisor is asked for the claim.
 
-    After `exited` comes `told`: who takes that one from the stream has seen to the exit, and the container is removed.
+    After `exited` comes `exit_taken`: the supervisor takes it from the stream when the end is on record. The container
+    is removed next.
     """
     place = _place(spec["gpus"])
     for event in run_attempt(spec, lambda: _claim(spec, place["node_id"]), place):
         yield event
         if event["event"] == "exited":
-            yield {"event": "told", "at": now()}
+            yield {"event": "exit_taken", "at": now()}
 
 
 class HostAgentOnRay(HostAgent):

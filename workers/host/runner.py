@@ -16,13 +16,13 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from docker.errors import APIError
 
 from workers.common.clock import Deadline, Stopwatch, now
 from workers.common.layout import Layout
-from workers.host.container_start import Event, Patiently, discard, launch, note, patiently
+from workers.host.container_start import discard, launch, note, patiently
 from workers.host.containers import attempt_of, find, gpus_of, never_started, remove, stop
 from workers.host.engine import UNREACHABLE, Engine, EngineError, cause, connect, hostname, inspect, unavailable
 from workers.host.images import ensure
@@ -30,6 +30,10 @@ from workers.host.log_copy import LogCopy
 from workers.host.mounts import check_storage, prepare_folders
 
 if TYPE_CHECKING:
+    from workers.host.container_start import Patiently
+    from workers.host.engine import Container
+    from workers.host.log_copy import CopyMessage
+    from workers.jobs.events import Exited, Launching, Note, Refused, RunnerEvent, RunnerMissing, Running
     from workers.jobs.spec import Place, Spec
 
 logger = logging.getLogger(__name__)
@@ -46,13 +50,13 @@ _JOIN_S: Final = 5.0
 _REMOVE_S: Final = 10.0
 
 
-def run_attempt(spec: Spec, claim: Callable[[], bool], place: Place) -> Generator[Event, None, None]:
-    """Run or adopt one attempt; yields the events of `jobs.spec`, the last of which is exited, failed, missing or
+def run_attempt(spec: Spec, claim: Callable[[], bool], place: Place) -> Generator[RunnerEvent, None, None]:
+    """Run or adopt one attempt; yields the events of `jobs.events`, the last of which is exited, failed, missing or
     refused.
 
     `claim` is called right before the container is created; False, or an error, and nothing is created. The container
     of an `exited` event is removed when the generator is resumed after it, unless its log is incomplete. Closing the
-    generator, or an exception thrown into it, leaves a container that exists to whoever adopts it.
+    generator, or an exception thrown into it, leaves a container that exists to the next runner, which adopts it.
     """
     yield {
         "event": "placed",
@@ -84,7 +88,7 @@ def _connected(spec: Spec) -> Engine:
         raise ConnectionError(error.detail) from error
 
 
-def _adopted(engine: Engine, spec: Spec) -> Patiently[Event | None]:
+def _adopted(engine: Engine, spec: Spec) -> Generator[Note | RunnerMissing, None, Container | None]:
     """The job's container on this host; None after a `missing` event."""
     found = yield from patiently(lambda: find(engine, spec["job_id"], spec["cluster_id"]))
     started = [one for one in found if not never_started(one)]
@@ -96,7 +100,9 @@ def _adopted(engine: Engine, spec: Spec) -> Patiently[Event | None]:
     return None
 
 
-def _launched(engine: Engine, spec: Spec, claim: Callable[[], bool], place: Place) -> Patiently[Event | None]:
+def _launched(
+    engine: Engine, spec: Spec, claim: Callable[[], bool], place: Place
+) -> Generator[Note | Refused | Launching, None, Container | None]:
     """The attempt's container, started; None after a `refused` event. Raises EngineError."""
     try:
         found = find(engine, spec["job_id"], spec["cluster_id"])
@@ -105,7 +111,7 @@ def _launched(engine: Engine, spec: Spec, claim: Callable[[], bool], place: Plac
     except UNREACHABLE as error:
         raise unavailable(error) from error
     if found and not never_started(found[0]):
-        # Made by an earlier runner of this attempt, which did not live to tell.
+        # Made by an earlier runner of this attempt, which died before it could report that.
         return found[0]
     check_storage(spec)
     prepare_folders(spec)
@@ -125,20 +131,22 @@ def _launched(engine: Engine, spec: Spec, claim: Callable[[], bool], place: Plac
     return (yield from launch(engine, spec, place, found))
 
 
-def _missing(*, started: bool) -> Event:
+def _missing(*, started: bool) -> RunnerMissing:
     happened = "was removed while it was watched" if started else "does not exist"
     detail = f"The job's container {happened} on host {hostname()}"
     return {"event": "missing", "at": now(), "detail": detail, "started": started}
 
 
 class _Watch:
-    """Follows a started container to its end: looks at it, has its log copied, enforces `timeout_s`."""
+    """Watches a started container until its end: looks at it, has its log copied, enforces `timeout_s`."""
 
-    def __init__(self, engine: Engine, spec: Spec, container: Event) -> None:
+    def __init__(self, engine: Engine, spec: Spec, container: Container) -> None:
         self._engine = engine
         self._spec = spec
         self._container = container
-        self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        # The engine stamps what it starts; what has no stamp yet has started just now.
+        self._started_at = now() if container["started_at"] is None else container["started_at"]
+        self._messages: queue.SimpleQueue[CopyMessage] = queue.SimpleQueue()
         self._copy = LogCopy(
             engine,
             container["id"],
@@ -155,7 +163,7 @@ class _Watch:
         self._stopping: threading.Thread | None = None
         self._timed_out = False
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Iterator[Running | Note | RunnerMissing | Exited]:
         self._copier.start()
         try:
             yield {
@@ -164,7 +172,7 @@ class _Watch:
                 "container_id": self._container["id"],
                 "container_name": self._container["name"],
                 "attempt": attempt_of(self._container),
-                "started_at": self._container["started_at"],
+                "started_at": self._started_at,
                 "gpus": gpus_of(self._container),
             }
             ended = yield from self._until_end()
@@ -177,9 +185,10 @@ class _Watch:
                 "event": "exited",
                 "at": now(),
                 "container_id": ended["id"],
-                "exit_code": ended["exit_code"],
+                # It has started and runs no more, so the engine knows its code.
+                "exit_code": cast("int", ended["exit_code"]),
                 "oom_killed": ended["oom_killed"],
-                "started_at": ended["started_at"],
+                "started_at": ended["started_at"] or self._started_at,
                 "finished_at": ended["finished_at"],
                 "log_bytes": self._copy.length,
                 "log_complete": bool(self._copied),
@@ -191,9 +200,9 @@ class _Watch:
             self._copy.halt()
             self._copier.join(_JOIN_S)
 
-    def _until_end(self) -> Patiently[Event | None]:
+    def _until_end(self) -> Patiently[Container | None]:
         """The container when it has ended; None if it is gone."""
-        seen: Event | None = self._container
+        seen: Container | None = self._container
         pause = _LOOK_S
         while seen is not None and seen["running"]:
             quiet = yield from self._listen(self._until_timeout(pause))
@@ -212,7 +221,7 @@ class _Watch:
             pause = _FIRST_LOOK_S if quiet else min(pause * 2, _LOOK_S)
         return seen
 
-    def _until_copied(self) -> Iterator[Event]:
+    def _until_copied(self) -> Iterator[Note]:
         """Wait for the log, as long as its copy grows or `log_wait_s` has not passed without that."""
         patience = self._spec.get("log_wait_s", _LOG_WAIT_S)
         length, since = self._copy.length, Stopwatch()
@@ -240,7 +249,7 @@ class _Watch:
             return quiet
 
     def _remove(self) -> None:
-        """The end is told and the log is safe: nothing needs the container any more."""
+        """The end is on record and the log is safe: nothing needs the container any more."""
         try:
             if remove(self._engine, self._container["id"], Deadline(_REMOVE_S)):
                 self._copy.forget()
@@ -255,7 +264,7 @@ class _Watch:
         if limit is None:
             return None
         # By the wall clock, since an adopted container may have run for long; the engine's is this host's too.
-        return Deadline(max(0.0, self._container["started_at"] + limit - now()))
+        return Deadline(max(0.0, self._started_at + limit - now()))
 
     def _until_timeout(self, pause: float) -> float:
         if self._timeout is None or self._timed_out:
@@ -280,10 +289,11 @@ class _Watch:
         finally:
             engine.close()
 
-    def _was_timeout(self, ended: Event) -> bool:
+    def _was_timeout(self, ended: Container) -> bool:
         """Whether the limit ended it, perhaps by an earlier runner's hand, and not its own good end a little before."""
         limit = self._spec["timeout_s"]
         if limit is None:
             return False
-        overdue = ended["finished_at"] is not None and ended["finished_at"] - ended["started_at"] >= limit
+        started, finished = ended["started_at"] or self._started_at, ended["finished_at"]
+        overdue = finished is not None and finished - started >= limit
         return (self._timed_out and overdue) if ended["exit_code"] == 0 else (self._timed_out or overdue)

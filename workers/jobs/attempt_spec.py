@@ -1,15 +1,16 @@
-"""What a runner is told of the attempt that it runs or adopts (`workers.jobs.spec.Spec`), from the job's record."""
+"""Makes the spec of an attempt (`workers.jobs.spec.Spec`) from the job's record."""
 
-from typing import Any
+from typing import cast
 
 from workers.common import names
 from workers.common.options import Options
 from workers.jobs.mlflow_env import mlflow_environment
 from workers.jobs.records import JobRecord
+from workers.jobs.spec import Mode, PullPolicy, Spec
 
 
-def attempt_spec(record: JobRecord, mode: str, options: Options, cluster_id: str) -> dict[str, Any]:
-    """The spec of a record's attempt; `mode` is one of `workers.jobs.spec`."""
+def attempt_spec(record: JobRecord, mode: Mode, options: Options, cluster_id: str) -> Spec:
+    """The spec by which a runner runs a record's attempt, or adopts it."""
     words = {"config": f"/data/jobs/{record.job_id}/config.yaml", "job_id": record.job_id}
     return {
         "mode": mode,
@@ -36,7 +37,8 @@ def attempt_spec(record: JobRecord, mode: str, options: Options, cluster_id: str
         "open_root": options.open_root,
         "network": options.container_network,
         "user": options.container_user,
-        "pull": options.pull_policy,
+        # The settings allow no other word.
+        "pull": cast("PullPolicy", options.pull_policy),
         "pull_timeout_s": options.pull_timeout_s,
         "start_timeout_s": options.start_timeout_s,
         "docker_timeout_s": options.docker_timeout_s,

@@ -1,4 +1,4 @@
-"""What a container is told of MLflow, in the variables that MLflow's own client reads."""
+"""The variables by which a container knows of MLflow: those that MLflow's own client reads."""
 
 import json
 

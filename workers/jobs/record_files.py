@@ -186,8 +186,8 @@ def _move_aside(path: Path, what: str, loaded: Loaded) -> None:
 def _rebuild(layout: Layout, job_id: str, track: dict[str, Any] | None, loaded: Loaded) -> JobRecord | None:
     """A record from `job_info.json` and the map of all jobs, or None where neither knows the job.
 
-    What an ended job's end was is told by them. A job that had not ended is taken up as one that has started (so that
-    it is never launched twice): the engine of its host tells the rest; where no host is known, each is asked.
+    How an ended job ended is in them. A job that had not ended is taken up as one that has started (so that
+    it is never launched twice): the engine of its host shows the rest; where no host is known, each is asked.
     """
     info = _read_info(layout, job_id)
     if not info and track is None:

@@ -136,8 +136,8 @@ class JobRecord:
         return self.state.terminal
 
     @property
-    def placed(self) -> bool:
-        """Whether the job may have a container somewhere."""
+    def may_have_container(self) -> bool:
+        """Whether a container of the job may exist somewhere: one was allowed, or has started."""
         return self.claimed or self.started_at is not None
 
     def change(self, **values: Any) -> Self:
@@ -164,7 +164,7 @@ class JobRecord:
             raise TypeError("a record must be an object")
         values = {key: data[key] for key in _FIELDS if key in data}
         state = data["state"]
-        # A state that a newer version invented is none of ours: its host will tell what it means.
+        # A state that a newer version invented is none of ours: its host shows what it means.
         newer = isinstance(data.get("format"), int) and data["format"] > FORMAT and isinstance(state, str)
         values["state"] = State.UNKNOWN if newer and state not in set(State) else State(state)
         reason = data.get("reason")

@@ -1,7 +1,6 @@
 """What a submission asks for: read from the request's body, checked, and completed by the defaults of the options.
 
-`parse` changes nothing. Whoever accepts the request keeps the text under `save_as`, if that is given, with
-`ConfigStore.save_as`.
+`parse` changes nothing. Admission (`workers.supervision.admission`) keeps the text under `save_as`, if that is given.
 """
 
 import hashlib
@@ -77,8 +76,8 @@ class JobRequest:
     target_host: str | None = None
     submitted_by: str | None = None
     idempotency_key: str | None = None
-    #: See `body_hash`.
-    body_hash: str
+    #: See `body_hash`; None for a job that is requeued and whose own request is not known any more.
+    body_hash: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""

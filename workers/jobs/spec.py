@@ -1,61 +1,21 @@
 """What crosses the border between the supervisor and the code that works beside a Docker engine: plain data only.
 
-That code travels to its machine by value, so the classes here are for readers and type checkers: at run time a spec and
-an event are dictionaries of strings, numbers, booleans, lists and dictionaries.
+That code travels to its machine by value, so the types here are for readers and type checkers: at run time a spec is a
+dictionary of strings, numbers, booleans, lists and dictionaries. What comes back is in `workers.jobs.events` (of a
+runner) and `workers.host.agent_answers` (of a host's agent).
 
-    runner:  run_attempt(spec, claim, place) -> Iterator[event]          workers/host/runner.py
+    runner:  run_attempt(spec, claim, place) -> Iterator[RunnerEvent]    workers/host/runner.py
     on Ray:  runner_function().options(...).remote(spec) -> events       workers/host/remote.py
     agent:   agent_class().options(...).remote(version) -> HostAgent     the same
 """
 
 from collections.abc import Sequence
-from typing import Final, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
-#: `spec["mode"]`: make a container, or take over the one that is there.
-LAUNCH: Final = "launch"
-ADOPT: Final = "adopt"
-
-#: `spec["pull"]`: fetch the image if the host lacks it, each time, or not at all.
-PULL_MISSING: Final = "missing"
-PULL_ALWAYS: Final = "always"
-PULL_NEVER: Final = "never"
-
-#: The runner has its slot: `node_id`, `hostname`, `address`, `pid`.
-PLACED: Final = "placed"
-#: The claim was granted and the container is about to be created. No fields.
-LAUNCHING: Final = "launching"
-#: The container runs, or ran: `container_id`, `container_name`, `attempt` (as its label says), `started_at` (epoch
-#: seconds), `gpus` (device ids).
-RUNNING: Final = "running"
-#: Something that people should know while the attempt goes on: `reason`, `detail`; a `reason` of None clears it.
-NOTE: Final = "note"
-#: The container's end: `exit_code`, `oom_killed`, `started_at`, `finished_at` (epoch seconds), `log_bytes` (length of
-#: container.log), `log_complete` (False: the storage stayed full or away for `log_wait_s`, and the container is kept
-#: for its log), `timed_out`, `container_id`.
-EXITED: Final = "exited"
-#: On Ray only, after `exited`: taken from the stream, it says that the exit is on record, and the container is removed.
-TOLD: Final = "told"
-#: The attempt came to nothing and nothing of it is left on the host: `reason`, `detail`.
-FAILED: Final = "failed"
-#: This host has no container of this job, or it was removed while it was watched: `detail`, `started` (whether this
-#: runner saw it run).
-MISSING: Final = "missing"
-#: The claim was not granted, or not answered in time; nothing was created: `detail`, `answered`.
-REFUSED: Final = "refused"
-
-#: Reasons in `failed` and `note`.
-IMAGE_NOT_FOUND: Final = "image_not_found"
-IMAGE_PULL_FAILED: Final = "image_pull_failed"
-DOCKER_UNAVAILABLE: Final = "docker_unavailable"
-GPU_UNAVAILABLE: Final = "gpu_unavailable"
-START_FAILED: Final = "start_failed"
-STORAGE_FULL: Final = "storage_full"
-STORAGE_UNAVAILABLE: Final = "storage_unavailable"
-
-#: What `HostAgent.stop` says in `outcome`.
-STOPPED: Final = "stopped"
-ABSENT: Final = "absent"
-NOT_CONFIRMED: Final = "not_confirmed"
+#: Make a container, or take over the one that is there.
+Mode = Literal["launch", "adopt"]
+#: Fetch the image if the host lacks it, each time, or not at all.
+PullPolicy = Literal["missing", "always", "never"]
 
 
 class Supervisor(TypedDict):
@@ -66,9 +26,9 @@ class Supervisor(TypedDict):
 
 
 class Spec(TypedDict):
-    """One attempt of one job, as the runner is told to run or adopt it."""
+    """One attempt of one job, as the runner is to run or adopt it."""
 
-    mode: str  # LAUNCH or ADOPT
+    mode: Mode
     job_id: str
     attempt: int  # from 1
     job_name: str  # any text; only ever a label
@@ -86,7 +46,7 @@ class Spec(TypedDict):
     writable: Sequence[str]  # folders below the root that containers may write, e.g. ["mlflow"]
     open_root: bool  # the whole root read-write, for images that want it so
     network: str | None  # used where the engine has a network of that name
-    pull: str  # PULL_MISSING, PULL_ALWAYS or PULL_NEVER
+    pull: PullPolicy
     pull_timeout_s: float
     start_timeout_s: float  # creating and starting the container
     docker_timeout_s: float  # one Docker call

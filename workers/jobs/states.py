@@ -7,44 +7,88 @@
 
     launching | running <-> unknown -> failed(host_lost)
 
-Events are plain dicts with an `event` and the time `at` (epoch seconds). Those of a runner are described in
-`workers.jobs.spec`; the supervisor adds `claimed`, `stop`, `stop_failed`, `unreachable`, `seen_running`, `host_lost`,
-`relaunch` and `waiting`. An event that means nothing in a state leaves the record as it is (the same object), which is
-also how terminal states stay what they are.
+The events are those of `workers.jobs.events`. An event that means nothing in a state leaves the record as it is: the
+result is the same object. A terminal record takes no event at all. For example a `stop` on a queued job gives a
+`canceled` record, and a `running` that comes after it, from a runner that had not heard of it, changes nothing
+(`test_whatever_comes_an_end_is_final_and_a_started_job_never_returns_to_the_queue`).
+
+`canceled` and `stopped` are public words: a job whose end was asked for is `canceled` if no container of it ever
+ran, `stopped` otherwise.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
+from workers.jobs.events import (
+    Claimed,
+    Exited,
+    Failed,
+    HostLost,
+    JobEvent,
+    KeptWaiting,
+    Missing,
+    Note,
+    Placed,
+    Relaunch,
+    Running,
+    SeenRunning,
+    Stop,
+    StopFailed,
+    Unreachable,
+)
 from workers.jobs.records import JobRecord, Reason, State
 
-Event = Mapping[str, Any]
-
+#: Exit codes of a container that a KILL or TERM ended.
 _SIGNALLED = (137, 143)
 
 
-def transition(record: JobRecord, event: Event) -> JobRecord:
+def transition(record: JobRecord, event: JobEvent) -> JobRecord:
     """The record after `event`; the same object if the event changes nothing."""
     if record.terminal:
         return record
-    handler = _HANDLERS.get(event["event"])
-    if handler is None:
-        return record
-    return handler(record, event)
+    match event["event"]:
+        case "placed":
+            return _placed(record, event)
+        case "claimed":
+            return _claimed(record, event)
+        case "running":
+            return _running(record, event)
+        case "seen_running":
+            return _seen_running(record, event)
+        case "note":
+            return _note(record, event)
+        case "exited":
+            return _exited(record, event)
+        case "failed":
+            return _failed(record, event)
+        case "missing":
+            return _missing(record, event)
+        case "relaunch":
+            return _relaunch(record, event)
+        case "waiting":
+            return _waiting(record, event)
+        case "stop":
+            return _stop(record, event)
+        case "stop_failed":
+            return _stop_failed(record, event)
+        case "unreachable":
+            return _unreachable(record, event)
+        case "host_lost":
+            return _host_lost(record, event)
+        case _:
+            # Of another version.
+            return record
 
 
-def _placed(record: JobRecord, event: Event) -> JobRecord:
+def _placed(record: JobRecord, event: Placed) -> JobRecord:
     here = {"host": event["host"], "node_id": event["node_id"], "address": event["address"]}
     if record.state is State.QUEUED:
         return record.change(state=State.LAUNCHING, launching_at=event["at"], reason=None, detail=None, **here)
     return record.change(**here)
 
 
-def _claimed(record: JobRecord, event: Event) -> JobRecord:
+def _claimed(record: JobRecord, event: Claimed) -> JobRecord:
     return record.change(claimed=True, host=event["host"], node_id=event["node_id"], address=event["address"])
 
 
-def _running(record: JobRecord, event: Event) -> JobRecord:
+def _running(record: JobRecord, event: Running | SeenRunning) -> JobRecord:
     record = record.change(
         claimed=True,
         container_id=event["container_id"],
@@ -58,8 +102,8 @@ def _running(record: JobRecord, event: Event) -> JobRecord:
     return record.change(state=State.RUNNING, reason=None, detail=None)
 
 
-def _note(record: JobRecord, event: Event) -> JobRecord:
-    """What the runner tells meanwhile. While the engine is away nobody can say whether the container runs."""
+def _note(record: JobRecord, event: Note) -> JobRecord:
+    """A note from the runner. While the engine is away nobody can say whether the container runs."""
     given = event.get("reason")
     reason, detail = None if given is None else Reason(given), event.get("detail")
     if record.state is State.STOP_REQUESTED:
@@ -73,7 +117,7 @@ def _note(record: JobRecord, event: Event) -> JobRecord:
     return record.change(reason=reason, detail=detail or None)
 
 
-def _exited(record: JobRecord, event: Event) -> JobRecord:
+def _exited(record: JobRecord, event: Exited) -> JobRecord:
     code = int(event["exit_code"])
     started = event.get("started_at") or record.started_at or event["at"]
     ended = record.change(
@@ -110,7 +154,7 @@ def _exited(record: JobRecord, event: Event) -> JobRecord:
     )
 
 
-def _failed(record: JobRecord, event: Event) -> JobRecord:
+def _failed(record: JobRecord, event: Failed) -> JobRecord:
     if record.state is State.STOP_REQUESTED:
         return _given_up(record, event["at"])
     return record.change(
@@ -122,7 +166,7 @@ def _failed(record: JobRecord, event: Event) -> JobRecord:
     )
 
 
-def _missing(record: JobRecord, event: Event) -> JobRecord:
+def _missing(record: JobRecord, event: Missing) -> JobRecord:
     """The host is there and has no container of the job."""
     if record.state is State.STOP_REQUESTED:
         return _given_up(record, event["at"])
@@ -134,7 +178,7 @@ def _missing(record: JobRecord, event: Event) -> JobRecord:
             finished_at=event["at"],
             unknown_since=None,
         )
-    return _relaunch(record, event)
+    return _queued_again(record, event["at"], None, None)
 
 
 def _given_up(record: JobRecord, at: float) -> JobRecord:
@@ -149,17 +193,20 @@ def _given_up(record: JobRecord, at: float) -> JobRecord:
     )
 
 
-def _relaunch(record: JobRecord, event: Event) -> JobRecord:
+def _relaunch(record: JobRecord, event: Relaunch) -> JobRecord:
+    return _queued_again(record, event["at"], event.get("reason"), event.get("detail"))
+
+
+def _queued_again(record: JobRecord, at: float, reason: str | None, detail: str | None) -> JobRecord:
     """Back to the queue as a new attempt: no container of the job ever started."""
     if record.started_at is not None:
         return record
     if record.state is State.STOP_REQUESTED:
-        return _given_up(record, event["at"])
-    reason = event.get("reason")
+        return _given_up(record, at)
     return record.change(
         state=State.QUEUED,
         reason=None if reason is None else Reason(reason),
-        detail=event.get("detail"),
+        detail=detail,
         attempt=record.attempt + 1,
         claimed=False,
         host=None,
@@ -170,11 +217,11 @@ def _relaunch(record: JobRecord, event: Event) -> JobRecord:
     )
 
 
-def _stop(record: JobRecord, event: Event) -> JobRecord:
+def _stop(record: JobRecord, event: Stop) -> JobRecord:
     if record.state is State.STOP_REQUESTED:
         return record
     asked = record.change(stop_requested_at=event["at"])
-    if not record.placed:
+    if not record.may_have_container:
         # The claim is refused from here on, so no container can come to be.
         return asked.change(
             state=State.CANCELED, reason=Reason.USER_STOP, detail="Stopped before it ran", finished_at=event["at"]
@@ -182,13 +229,13 @@ def _stop(record: JobRecord, event: Event) -> JobRecord:
     return asked.change(state=State.STOP_REQUESTED, reason=Reason.USER_STOP, detail="Its container is being stopped")
 
 
-def _stop_failed(record: JobRecord, event: Event) -> JobRecord:
+def _stop_failed(record: JobRecord, event: StopFailed) -> JobRecord:
     if record.state is not State.STOP_REQUESTED:
         return record
     return record.change(reason=Reason.STOP_FAILED, detail=event["detail"])
 
 
-def _unreachable(record: JobRecord, event: Event) -> JobRecord:
+def _unreachable(record: JobRecord, event: Unreachable) -> JobRecord:
     if record.state is State.QUEUED or record.unknown_since is not None:
         return record
     waiting = record.change(unknown_since=event["at"])
@@ -198,14 +245,14 @@ def _unreachable(record: JobRecord, event: Event) -> JobRecord:
     return waiting.change(state=State.UNKNOWN, reason=reason, detail=event["detail"])
 
 
-def _seen_running(record: JobRecord, event: Event) -> JobRecord:
+def _seen_running(record: JobRecord, event: SeenRunning) -> JobRecord:
     """The host's list says that the container runs, or ran and awaits its conclusion."""
     if record.state is State.STOP_REQUESTED:
         return record.change(unknown_since=None)
     return _running(record, event)
 
 
-def _host_lost(record: JobRecord, event: Event) -> JobRecord:
+def _host_lost(record: JobRecord, event: HostLost) -> JobRecord:
     return record.change(
         state=State.FAILED,
         reason=Reason.HOST_LOST,
@@ -215,28 +262,10 @@ def _host_lost(record: JobRecord, event: Event) -> JobRecord:
     )
 
 
-def _waiting(record: JobRecord, event: Event) -> JobRecord:
+def _waiting(record: JobRecord, event: KeptWaiting) -> JobRecord:
     if record.state is not State.QUEUED:
         return record
     reason = Reason(event["reason"])
     if (record.reason, record.detail) == (reason, event["detail"]):
         return record
     return record.change(reason=reason, detail=event["detail"])
-
-
-_HANDLERS: dict[str, Callable[[JobRecord, Event], JobRecord]] = {
-    "placed": _placed,
-    "claimed": _claimed,
-    "running": _running,
-    "note": _note,
-    "exited": _exited,
-    "failed": _failed,
-    "missing": _missing,
-    "relaunch": _relaunch,
-    "stop": _stop,
-    "stop_failed": _stop_failed,
-    "unreachable": _unreachable,
-    "seen_running": _seen_running,
-    "host_lost": _host_lost,
-    "waiting": _waiting,
-}

@@ -17,7 +17,7 @@ from workers.common.layout import Layout
 
 logger = logging.getLogger(__name__)
 
-#: What a container may tell about itself through `job_info.json`, beside every `mlflow_*`.
+#: The keys that are taken from a `job_info.json` that a container wrote, beside every `mlflow_*`.
 CONTAINER_KEYS: Final = frozenset({"run_id", "experiment_id", "tracking_uri", "run_name"})
 _CONTAINER_PREFIX: Final = "mlflow_"
 
@@ -43,7 +43,8 @@ def create(layout: Layout, job_id: str, snapshot: str, info: dict[str, Any]) -> 
     """
     private = layout.record_folder(job_id)
     try:
-        # Not the root itself: where it is missing, a mount is.
+        # The root itself is never made here: if it is missing, the shared folder is not mounted
+        # (`test_a_missing_root_is_not_made_but_reported`).
         layout.private.mkdir(mode=0o700, exist_ok=True)
         layout.records.mkdir(exist_ok=True)
         layout.jobs.mkdir(exist_ok=True)
@@ -121,14 +122,14 @@ def write_info(layout: Layout, job_id: str, info: dict[str, Any]) -> None:
 
 
 def merge_info(layout: Layout, job_id: str, ours: dict[str, Any]) -> dict[str, Any]:
-    """`ours`, with what the container tells of its MLflow run in `job_info.json`.
+    """`ours`, with what the container wrote of its MLflow run into `job_info.json`.
 
     Taken are texts, finite numbers and booleans under `mlflow_*` and `CONTAINER_KEYS`. A file that is missing,
-    half-written, huge or a link tells nothing.
+    half-written, huge or a link adds nothing.
     """
     merged = dict(ours)
     taken = 0
-    for key, value in _told(layout, job_id).items():
+    for key, value in _container_info(layout, job_id).items():
         if not (key in CONTAINER_KEYS or key.startswith(_CONTAINER_PREFIX)) or not json_values.scalar(value):
             continue
         if len(str(value)) > MAX_INFO_TEXT or len(key) > MAX_INFO_TEXT or value == "":
@@ -145,7 +146,7 @@ def delete(layout: Layout, job_id: str) -> list[Path]:
 
     Both are renamed before anything is removed, the private one last: a crash leaves the record, with which the job
     can be deleted again, or nothing that could be taken for a job. Returns folders, renamed already, with files that
-    this process may not remove (a container wrote them as another user); whoever may is to remove them.
+    this process may not remove, since a container wrote them as another user: the host's agent can.
 
     Raises:
         StorageFull, Unavailable: the storage failed; the job may still be there, and deleting it again is right.
@@ -201,7 +202,7 @@ def _undo(layout: Layout, job_id: str) -> None:
             logger.warning("%s of a job that could not be made is left: %s", folder, error)
 
 
-def _told(layout: Layout, job_id: str) -> dict[str, Any]:
+def _container_info(layout: Layout, job_id: str) -> dict[str, Any]:
     raw = _read(layout, job_id, "job_info.json", MAX_INFO_BYTES + 1)
     if raw is None or len(raw) > MAX_INFO_BYTES:
         return {}

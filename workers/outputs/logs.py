@@ -79,8 +79,8 @@ class SimulationLog:
 
     def _choose(self) -> str | None:
         found = self._found()
-        told = job_folder.merge_info(self._layout, self._job_id, {})
-        for stem in (self._job_id, told.get("mlflow_run_id"), told.get("run_id")):
+        info = job_folder.merge_info(self._layout, self._job_id, {})
+        for stem in (self._job_id, info.get("mlflow_run_id"), info.get("run_id")):
             if f"{stem}.log" in found:
                 return f"{stem}.log"
         return max(found, key=lambda name: (found[name], name), default=None)

@@ -18,7 +18,7 @@ _MAX_PATH: Final = 1024
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file opened for reading; whoever asked for it closes the descriptor."""
+    """A file opened for reading; the caller closes the descriptor."""
 
     descriptor: int
     name: str
@@ -144,7 +144,7 @@ def _status(name: str, folder: int) -> os.stat_result | None:
 
 
 def _is_text(name: str) -> bool:
-    """Whether a file's name is UTF-8, so that a client can be told of it and ask for it."""
+    """Whether a file's name is UTF-8, so that a client can read it in an answer and ask for it."""
     return name.isprintable()
 
 

@@ -11,6 +11,7 @@ from workers.common.options import Options
 from workers.jobs.experiment_configs import ConfigStore
 from workers.jobs.record_files import write_record
 from workers.jobs.records import JobRecord
+from workers.jobs.request import JobRequest
 from workers.outputs import job_folder
 from workers.supervision.book import JobBook
 from workers.supervision.hosts import HostDirectory
@@ -20,8 +21,8 @@ from workers.supervision.root_watch import RootWatch
 logger = logging.getLogger(__name__)
 
 
-class Submissions:
-    """Makes records of requests (`workers.jobs.request`), one at a time."""
+class Admission:
+    """Makes records of requests, one at a time."""
 
     def __init__(self, book: JobBook, hosts: HostDirectory, root: RootWatch, options: Options) -> None:
         self._book = book
@@ -31,7 +32,7 @@ class Submissions:
         self._configs = ConfigStore(book.layout, options.max_config_bytes)
         self._one_at_a_time = asyncio.Lock()
 
-    async def accept(self, job_id: str, request: dict[str, Any]) -> tuple[JobRecord, bool]:
+    async def accept(self, job_id: str, request: JobRequest) -> tuple[JobRecord, bool]:
         """The record of the accepted job, and whether it is a new one: the same `job_id`, or the same idempotency key
         with the same body, gives the job that is there already.
 
@@ -54,33 +55,28 @@ class Submissions:
             old = self._book.get(job_id)
             if not old.terminal:
                 raise Conflict(f"Job {job_id} has not ended ({old.state}); stop it first", "job_active")
-            request = {
-                **old.to_dict(),
-                "idempotency_key": None,
-                "submitted_by": submitted_by or old.submitted_by,
-                "requeued_from": job_id,
-                "config_text": await asyncio.to_thread(job_folder.read_snapshot, self._book.layout, job_id),
-            }
-            return await self._make(new_id, request), True
+            snapshot = await asyncio.to_thread(job_folder.read_snapshot, self._book.layout, job_id)
+            request = _request_again(old, snapshot, submitted_by or old.submitted_by)
+            return await self._make(new_id, request, requeued_from=job_id), True
 
-    def _known_by_key(self, request: dict[str, Any]) -> JobRecord | None:
-        key = request.get("idempotency_key")
+    def _known_by_key(self, request: JobRequest) -> JobRecord | None:
+        key = request.idempotency_key
         known = None if key is None else self._book.by_key(key)
-        if known is not None and known.body_hash != request["body_hash"]:
+        if known is not None and known.body_hash != request.body_hash:
             raise Conflict(
                 f"The idempotency key {key!r} was used for another request, which became job {known.job_id}",
                 "idempotency_key_reused",
             )
         return known
 
-    async def _make(self, job_id: str, request: dict[str, Any]) -> JobRecord:
+    async def _make(self, job_id: str, request: JobRequest, requeued_from: str | None = None) -> JobRecord:
         await self._admit(request)
-        record = _record(job_id, request)
+        record = _record(job_id, request, requeued_from)
         await self._write(record, request)
         self._book.put(record)
         return record
 
-    async def _admit(self, request: dict[str, Any]) -> None:
+    async def _admit(self, request: JobRequest) -> None:
         """Refuse what can't be taken on now. Raises NotFound, InvalidInput, StorageFull, Unavailable."""
         await self._root.checked()
         fault = self._book.journal.fault
@@ -91,22 +87,21 @@ class Submissions:
         except TimeoutError:
             logger.warning("A job is accepted before every host has answered")
         hosts = self._hosts.all()
-        target = request.get("target_host")
+        target = request.target_host
         wanted = hosts if target is None else find_target(target, hosts)
         online = [host for host in wanted if host.online]
         if not online:
             which = "No host of the cluster" if target is None else f"The host {target}"
             raise Unavailable(f"{which} is reachable", "host_unreachable")
         if not any(host.docker for host in online):
-            tells = "; ".join(f"docker unavailable on host {host.name}: {host.docker_error}" for host in online)
-            raise Unavailable(tells, "docker_unavailable")
+            faults = "; ".join(f"docker unavailable on host {host.name}: {host.docker_error}" for host in online)
+            raise Unavailable(faults, "docker_unavailable")
 
-    async def _write(self, record: JobRecord, request: dict[str, Any]) -> None:
+    async def _write(self, record: JobRecord, request: JobRequest) -> None:
         layout = self._book.layout
-        save_as = request.get("save_as")
-        if save_as is not None:
-            await asyncio.to_thread(self._configs.save_as, save_as, request["config_text"])
-        await asyncio.to_thread(job_folder.create, layout, record.job_id, request["config_text"], job_info(record))
+        if request.save_as is not None:
+            await asyncio.to_thread(self._configs.save_as, request.save_as, request.config_text)
+        await asyncio.to_thread(job_folder.create, layout, record.job_id, request.config_text, job_info(record))
         try:
             await asyncio.to_thread(write_record, layout, record)
         except OSError as error:
@@ -138,24 +133,46 @@ def job_info(record: JobRecord) -> dict[str, Any]:
     }
 
 
-def _record(job_id: str, request: dict[str, Any]) -> JobRecord:
+def _record(job_id: str, request: JobRequest, requeued_from: str | None) -> JobRecord:
     return JobRecord(
         job_id=job_id,
-        job_name=request["job_name"],
-        experiment_name=request["experiment_name"],
-        run_name=request["run_name"],
-        image=request["image"],
+        job_name=request.job_name,
+        experiment_name=request.experiment_name,
+        run_name=request.run_name,
+        image=request.image,
         submitted_at=now(),
-        submitted_by=request.get("submitted_by"),
-        config_path=request.get("config_path"),
-        env=dict(request["env"]),
-        cpus=request["cpus"],
-        gpus=request["gpus"],
-        memory=request["memory"],
-        timeout_s=request["timeout_s"],
-        stop_grace_s=request["stop_grace_s"],
-        target_host=request.get("target_host"),
-        idempotency_key=request.get("idempotency_key"),
-        body_hash=request.get("body_hash"),
-        requeued_from=request.get("requeued_from"),
+        submitted_by=request.submitted_by,
+        config_path=request.config_path,
+        env=dict(request.env),
+        cpus=request.cpus,
+        gpus=request.gpus,
+        memory=request.memory,
+        timeout_s=request.timeout_s,
+        stop_grace_s=request.stop_grace_s,
+        target_host=request.target_host,
+        idempotency_key=request.idempotency_key,
+        body_hash=request.body_hash,
+        requeued_from=requeued_from,
+    )
+
+
+def _request_again(record: JobRecord, snapshot: str, submitted_by: str | None) -> JobRequest:
+    """The request for the same job once more; it bears no idempotency key."""
+    return JobRequest(
+        config_text=snapshot,
+        config_path=record.config_path,
+        save_as=None,
+        job_name=record.job_name,
+        experiment_name=record.experiment_name,
+        run_name=record.run_name,
+        image=record.image,
+        cpus=record.cpus,
+        gpus=record.gpus,
+        memory=record.memory,
+        timeout_s=record.timeout_s,
+        stop_grace_s=record.stop_grace_s,
+        env=record.env,
+        target_host=record.target_host,
+        submitted_by=submitted_by,
+        body_hash=record.body_hash,
     )

@@ -5,10 +5,12 @@ from typing import Any
 
 from workers.common.errors import NotFound
 from workers.common.layout import Layout
+from workers.jobs.events import JobEvent
 from workers.jobs.records import JobRecord
-from workers.jobs.states import Event, transition
+from workers.jobs.states import transition
 from workers.supervision.feed import ChangeFeed
 from workers.supervision.journal import Journal
+from workers.supervision.supervisor_answers import Changes
 
 
 class JobBook:
@@ -57,7 +59,7 @@ class JobBook:
         self.feed.note(record.job_id)
         self.journal.mark(record.job_id)
 
-    def apply(self, job_id: str, event: Event) -> JobRecord:
+    def apply(self, job_id: str, event: JobEvent) -> JobRecord:
         """Move a job by an event; the record after it."""
         record = self.get(job_id)
         after = transition(record, event)
@@ -78,22 +80,19 @@ class JobBook:
         """Wait until the job's record is on the disk. Raises StorageFull, Unavailable."""
         await self.journal.flush(job_id)
 
-    def changes(self, epoch: str, number: int) -> dict[str, Any]:
-        """What a reader at `number` of `epoch` lacks, as plain data.
-
-        `records` (as dicts) and `removed` (job ids) since then; with `reset`, `records` is everything there is.
-        """
+    def changes(self, epoch: str, number: int) -> Changes:
+        """What a reader at `number` of `epoch` lacks."""
         reset = epoch != self.feed.epoch or number > self.feed.number
         keys = list(self._records) if reset else self.feed.after(number)
         return {
             "epoch": self.feed.epoch,
             "number": self.feed.number,
             "reset": reset,
-            "records": [self.told(self._records[key]) for key in keys if key in self._records],
+            "records": [self.with_change(self._records[key]) for key in keys if key in self._records],
             "removed": [key for key in keys if key not in self._records],
         }
 
-    def told(self, record: JobRecord) -> dict[str, Any]:
+    def with_change(self, record: JobRecord) -> dict[str, Any]:
         """A record as plain data, with the `change` (epoch and number) that made it what it is."""
         return {**record.to_dict(), "change": [self.feed.epoch, self.feed.number_of(record.job_id)]}
 

@@ -1,4 +1,4 @@
-"""The jobs as an API process sees them: a copy of the records that follows the supervisor, and calls to it.
+"""The jobs as an API process sees them: a copy of the records, kept up with the supervisor's, and calls to it.
 
 Reads are answered from the copy, so they are quick and go on while the supervisor restarts. Calls carry ids made here,
 so that a call whose answer was lost can be sent again without doing its work twice.
@@ -22,7 +22,9 @@ from workers.common.options import Options
 from workers.jobs.records import JobRecord, State
 from workers.jobs.request import JobRequest
 from workers.supervision.feed import ChangeFeed
+from workers.supervision.host_answers import HostsAnswer
 from workers.supervision.launch import launch
+from workers.supervision.supervisor_answers import News
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +54,11 @@ class JobsClient:
         #: The number of each job's last change in the supervisor's feed of this epoch.
         self._changes: dict[str, int] = {}
         self._newest_first: list[JobRecord] | None = None
-        self._hosts: dict[str, Any] = {"available_hosts": [], "hosts": {}}
+        self._hosts: HostsAnswer = {"available_hosts": [], "hosts": {}}
         self._feed = ChangeFeed()
         self._epoch = ""
         self._number = 0
-        self._state: dict[str, Any] = {}
+        self._news: News | None = None
         #: Tells the supervisor which of its readers this one is.
         self._name = uuid.uuid4().hex
         self._synced = asyncio.Event()
@@ -65,12 +67,12 @@ class JobsClient:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to follow the supervisor, which is made if there is none."""
+        """Begin to keep the copy; a supervisor is made if there is none."""
         if self._task is None:
-            self._task = asyncio.create_task(self._follow(), name="follow the job supervisor")
+            self._task = asyncio.create_task(self._keep_up(), name="keep up with the job supervisor")
 
     async def close(self) -> None:
-        """Stop following."""
+        """Keep the copy no longer."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -80,7 +82,7 @@ class JobsClient:
 
     async def get(self, job_id: str) -> JobRecord:
         """A job's record. Raises NotFound, Unavailable."""
-        await self._know()
+        await self._have_copy()
         record = self._records.get(job_id)
         if record is None:
             # Another API process may have accepted it a moment ago.
@@ -93,7 +95,7 @@ class JobsClient:
 
     async def jobs(self) -> Sequence[JobRecord]:
         """All records, newest submission first; not to be changed. Raises Unavailable before the first copy."""
-        await self._know()
+        await self._have_copy()
         if self._newest_first is None:
             self._newest_first = sorted(
                 self._records.values(), key=lambda record: (record.submitted_at, record.job_id), reverse=True
@@ -104,9 +106,9 @@ class JobsClient:
         """The jobs that wait, in the order of their submission."""
         return [record for record in reversed(await self.jobs()) if record.state is State.QUEUED]
 
-    async def hosts(self) -> dict[str, Any]:
-        """The hosts (`workers.supervision.host_answers`)."""
-        await self._know()
+    async def hosts(self) -> HostsAnswer:
+        """The hosts."""
+        await self._have_copy()
         return self._hosts
 
     @property
@@ -130,9 +132,12 @@ class JobsClient:
     async def health(self) -> Health:
         """Ask the supervisor itself. Raises Unavailable."""
         watch = Stopwatch()
-        await self._know()
+        await self._have_copy()
         await self._call("changes", self._epoch, -1, 0.0)
-        return Health(1000 * watch.elapsed(), self._state.get("cluster_id"), self._state.get("storage"))
+        latency_ms = 1000 * watch.elapsed()
+        if self._news is None:
+            return Health(latency_ms, None, None)
+        return Health(latency_ms, self._news["cluster_id"], self._news["storage"])
 
     # -- calls
 
@@ -200,7 +205,8 @@ class JobsClient:
 
     # -- the copy
 
-    async def _know(self) -> None:
+    async def _have_copy(self) -> None:
+        """Wait for the first copy. Raises Unavailable."""
         try:
             await asyncio.wait_for(self._synced.wait(), CALL_TIMEOUT_S)
         except TimeoutError:
@@ -208,7 +214,7 @@ class JobsClient:
                 f"The job supervisor does not answer: {self._problem}", "supervisor_unavailable"
             ) from None
 
-    async def _follow(self) -> None:
+    async def _keep_up(self) -> None:
         replace = True
         while True:
             try:
@@ -222,7 +228,7 @@ class JobsClient:
             except asyncio.CancelledError:
                 raise
             except Exception as error:
-                # Whatever it is, the copy must go on following.
+                # Whatever it is, the copy must be kept up.
                 self._problem = _sentence(error)
                 self._supervisor = None
                 logger.warning("The job supervisor does not answer, trying again: %s", self._problem)
@@ -241,7 +247,7 @@ class JobsClient:
         await asyncio.to_thread(launch, self._options.to_dict(), address, replace=replace)
         self._supervisor = await asyncio.to_thread(_look_up)
 
-    def _take(self, news: dict[str, Any]) -> None:
+    def _take(self, news: News) -> None:
         if news["reset"]:
             gone = set(self._records) - {data["job_id"] for data in news["records"]}
             for job_id in gone:
@@ -254,11 +260,11 @@ class JobsClient:
             self._drop(job_id)
         if news["hosts_settled"] or not self._synced.is_set():
             self._hosts = news["hosts"]
-        self._state = news
+        self._news = news
         self._synced.set()
 
     def _keep(self, data: dict[str, Any]) -> JobRecord:
-        """Take a record as the supervisor tells it, unless the copy has a later change of it already."""
+        """Take a record as the supervisor gives it, unless the copy has a later change of it already."""
         record = JobRecord.from_dict(data)
         epoch, number = data["change"]
         known = self._records.get(record.job_id)

@@ -28,7 +28,7 @@ class ChangeFeed:
         self._changed.set()
 
     def touch(self) -> None:
-        """Wake the readers for something beside the jobs that they are told of (the hosts)."""
+        """Wake the readers for something beside the jobs that their answer has too (the hosts)."""
         self.number += 1
         self._changed.set()
 

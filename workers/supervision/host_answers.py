@@ -1,7 +1,7 @@
 """The hosts as `/hosts` gives them: plain data made of what is known of hosts and of active jobs."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypedDict
 
 from workers.jobs.records import JobRecord, State
 from workers.supervision.hosts import Host
@@ -10,17 +10,62 @@ from workers.supervision.hosts import Host
 _HOLDING = (State.LAUNCHING, State.RUNNING, State.STOP_REQUESTED, State.UNKNOWN)
 
 
-def hosts_answer(hosts: Iterable[Host], active: Iterable[JobRecord]) -> dict[str, Any]:
-    """`available_hosts` (a list) and `hosts` (by name); resources in Ray's units, memory in bytes."""
+class Amounts(TypedDict):
+    """What a host has, or what jobs hold of it; `memory` is in bytes."""
+
+    cpus: float
+    gpus: float
+    memory: float
+
+
+class HostState(TypedDict):
+    """What both views say of a host; `last_seen` is epoch seconds."""
+
+    online: bool
+    docker: bool
+    docker_error: str | None
+    resources: Amounts
+    used: Amounts
+    gpu: list[str]
+    node_id: str
+    last_seen: float | None
+
+
+class ListedHost(HostState):
+    """A host in the list; `host` is its address."""
+
+    name: str
+    host: str
+    running_jobs: int
+
+
+class NamedHost(HostState):
+    """A host by its name; `info` is what its agent says, with its hostname, its tags and whether it is Ray's head."""
+
+    host: str
+    running: int
+    active_job_ids: list[str]
+    info: dict[str, Any]
+
+
+class HostsAnswer(TypedDict):
+    """The hosts, the head first: as a list, and by name."""
+
+    available_hosts: list[ListedHost]
+    hosts: dict[str, NamedHost]
+
+
+def hosts_answer(hosts: Iterable[Host], active: Iterable[JobRecord]) -> HostsAnswer:
+    """The answer of `/hosts`; resources in Ray's units, memory in bytes."""
     jobs: dict[str, list[JobRecord]] = {}
     for record in active:
         if record.host is not None and record.state in _HOLDING:
             jobs.setdefault(record.host, []).append(record)
-    listed = []
-    by_name = {}
+    listed: list[ListedHost] = []
+    by_name: dict[str, NamedHost] = {}
     for host in sorted(hosts, key=lambda host: (not host.head, host.name)):
         mine = jobs.get(host.name, [])
-        common = {
+        common: HostState = {
             "online": host.online,
             "docker": bool(host.docker),
             "docker_error": host.docker_error,
@@ -35,17 +80,17 @@ def hosts_answer(hosts: Iterable[Host], active: Iterable[JobRecord]) -> dict[str
             "host": host.address,
             "running": len(mine),
             "active_job_ids": [record.job_id for record in mine],
-            "info": {"hostname": host.hostname, "tags": sorted(host.tags), "head": host.head, **host.info},
+            "info": {"hostname": host.hostname, "tags": sorted(host.tags), "head": host.head, **(host.info or {})},
             **common,
         }
     return {"available_hosts": listed, "hosts": by_name}
 
 
-def _totals(host: Host) -> dict[str, float]:
+def _totals(host: Host) -> Amounts:
     return {"cpus": host.amount("CPU"), "gpus": host.amount("GPU"), "memory": host.amount("memory")}
 
 
-def _used(jobs: list[JobRecord]) -> dict[str, float]:
+def _used(jobs: list[JobRecord]) -> Amounts:
     """What jobs hold of a host; more than its totals where adopted jobs share the room of others."""
     return {
         "cpus": sum(job.cpus for job in jobs),

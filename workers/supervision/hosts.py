@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -12,7 +12,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from workers.common import names
 from workers.common.clock import Deadline, Stopwatch, now
 from workers.common.options import Options
+from workers.host.agent import HostAgent
+from workers.host.agent_answers import HostInfo
 from workers.host.remote import agent_class
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +48,8 @@ class Host:
     docker: bool | None = None
     docker_error: str | None = None
     gpu: tuple[str, ...] = ()
-    info: dict[str, Any] = field(default_factory=dict)
+    #: What its agent says; None while nobody has asked yet.
+    info: HostInfo | None = None
     last_seen: float | None = None
 
     @property
@@ -55,23 +61,18 @@ class Host:
             if amount > 0 and name not in _RAY_RESOURCES and ":" not in name
         )
 
-    def told(self, detail: str | None) -> str | None:
-        """A sentence from this host, which knows its machine's name, with the name that people know the host by."""
+    def named(self, detail: str | None) -> str | None:
+        """A sentence that was made on this host, with the host's name in place of its machine's.
+
+        The code on a machine knows only the machine's own name. If that is `vm-17` and the host is called `big`, then
+        "Docker on host vm-17 does not answer" becomes "Docker on host big does not answer"
+        (`test_a_sentence_from_a_host_names_it_as_people_know_it`).
+        """
         return detail and detail.replace(f"host {self.hostname}", f"host {self.name}")
 
     def amount(self, resource: str) -> float:
         """How much of a resource the node has in all."""
         return self.resources.get(resource, 0.0)
-
-
-class HostsView(Protocol):
-    """What placement and supervision need to know of the hosts."""
-
-    def all(self) -> list[Host]:
-        """Every known host, those that left included."""
-
-    def by_name(self, name: str) -> Host | None:
-        """The host of that name."""
 
 
 class HostDirectory:
@@ -139,8 +140,15 @@ class HostDirectory:
                 self._age()
             await asyncio.sleep(self._options.host_poll_s)
 
-    async def call(self, host: Host, method: str, *args: object, timeout_s: float) -> dict[str, Any]:
-        """Call a method of a host's agent.
+    async def call(
+        self,
+        host: Host,
+        timeout_s: float,
+        method: Callable[Concatenate[HostAgent, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Call a method of a host's agent, e.g. `call(host, 20.0, HostAgent.listing, cluster_id)`.
 
         Raises:
             TimeoutError: no answer in time.
@@ -149,8 +157,9 @@ class HostDirectory:
         agent = self._agents.get(host.node_id)
         if agent is None:
             raise TimeoutError(f"The host {host.name} has no agent yet")
-        reply: dict[str, Any] = await asyncio.wait_for(_result(getattr(agent, method).remote(*args)), timeout_s)
-        return reply
+        called = getattr(agent, method.__name__).remote(*args, **kwargs)
+        answer: T = await asyncio.wait_for(_result(called), timeout_s)
+        return answer
 
     def engine_failed(self, node_id: str, detail: str) -> None:
         """Note at once that a node's Docker engine does not answer; the next probe has the last word."""
@@ -247,7 +256,7 @@ class HostDirectory:
             await asyncio.sleep(PROBE_EVERY_S)
         self._probes.pop(node_id, None)
 
-    def _learn(self, node_id: str, info: dict[str, Any]) -> None:
+    def _learn(self, node_id: str, info: HostInfo) -> None:
         host = self.by_node(node_id)
         if host is None:
             return
@@ -256,7 +265,7 @@ class HostDirectory:
                 host,
                 online=True,
                 docker=bool(info.get("docker")),
-                docker_error=host.told(info.get("docker_error")),
+                docker_error=host.named(info.get("docker_error")),
                 gpu=tuple(str(gpu) for gpu in info.get("gpus") or ()),
                 info=info,
                 last_seen=now(),

@@ -1,6 +1,6 @@
 """Keeps house: sweeps what nobody owns, and deletes ended jobs as the retention settings say.
 
-What it did, or with `sweep_dry_run` would do, is told in `.opeva/sweep.log`, a JSON object a line.
+What it did, or with `sweep_dry_run` would do, is written to `.opeva/sweep.log`, a JSON object a line.
 """
 
 import asyncio
@@ -13,15 +13,16 @@ from workers.common import names
 from workers.common.clock import iso, now
 from workers.common.errors import InvalidInput, OpevaError
 from workers.common.options import Options
+from workers.host.agent import HostAgent
 from workers.jobs.records import JobRecord
 from workers.outputs import job_folder
 from workers.supervision.book import JobBook
-from workers.supervision.driver import JobDriver
+from workers.supervision.decisions import ALIVE
 from workers.supervision.hosts import Host, HostDirectory
 from workers.supervision.listings import Listings
 from workers.supervision.removal import Removal
+from workers.supervision.runners import Runners
 from workers.supervision.sweeper import Grace, Orphan, ownerless_containers
-from workers.supervision.whereabouts import ALIVE
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Housekeeping:
         book: JobBook,
         hosts: HostDirectory,
         listings: Listings,
-        driver: JobDriver,
+        runners: Runners,
         removal: Removal,
         storage_fault: Callable[[], OpevaError | None],
         options: Options,
@@ -49,14 +50,14 @@ class Housekeeping:
         self._book = book
         self._hosts = hosts
         self._listings = listings
-        self._driver = driver
+        self._runners = runners
         self._removal = removal
         self._storage_fault = storage_fault
         self._options = options
         self._cluster_id = cluster_id
         self._grace = Grace(options.sweep_grace_s)
-        #: What a dry run has told already.
-        self._told: set[str] = set()
+        #: What a dry run has logged already.
+        self._logged: set[str] = set()
 
     async def run(self) -> None:
         """Keep house for ever."""
@@ -101,20 +102,25 @@ class Housekeeping:
     async def _remove_container(self, host: Host, orphan: Orphan, *, ended: bool) -> None:
         record = self._book.find(orphan.job_id)
         if record is not None and self._book.journal.unwritten(orphan.job_id):
-            # Should this process end now, the container is all that tells how the job ended.
+            # Should this process end now, only the container shows how the job ended.
             return
         if self._options.sweep_dry_run:
-            await self._tell("would remove", "container", orphan, host=host.name)
+            await self._log("would remove", "container", orphan, host=host.name)
             return
         if ended and record is not None and record.host == host.name and self._grace.tries(host.name, orphan) < _TRIES:
             # Its runner did not live to remove it, or could not complete its log.
-            if await self._driver.complete(record, host):
-                await self._tell("completed and removed", "container", orphan, host=host.name)
+            if await self._runners.complete(record, host):
+                await self._log("completed and removed", "container", orphan, host=host.name)
             return
         timeout_s = self._options.default_stop_grace_s + self._options.kill_deadline_s + self._options.docker_timeout_s
         try:
             answer = await self._hosts.call(
-                host, "sweep", self._cluster_id, [orphan.key], self._options.default_stop_grace_s, timeout_s=timeout_s
+                host,
+                timeout_s,
+                HostAgent.sweep,
+                self._cluster_id,
+                [orphan.key],
+                self._options.default_stop_grace_s,
             )
         except Exception as error:
             # It is still there, and found again at the next round.
@@ -123,7 +129,7 @@ class Housekeeping:
         if answer["error"]:
             logger.warning("Container %s on %s could not be removed: %s", orphan.key, host.name, answer["error"])
         if answer["removed"]:
-            await self._tell("removed", "container", orphan, host=host.name)
+            await self._log("removed", "container", orphan, host=host.name)
 
     def _ownerless_folders(self) -> list[Orphan]:
         orphans = []
@@ -141,16 +147,16 @@ class Housekeeping:
         if self._book.find(orphan.key) is not None:
             return
         if self._options.sweep_dry_run:
-            await self._tell("would remove", "folders", orphan)
+            await self._log("would remove", "folders", orphan)
             return
         await asyncio.to_thread(job_folder.delete, self._book.layout, orphan.key)
-        await self._tell("removed", "folders", orphan)
+        await self._log("removed", "folders", orphan)
 
-    async def _tell(self, what: str, kind: str, orphan: Orphan, **more: Any) -> None:
-        """Tell once what was done, or would be, to a thing that nobody owns."""
-        if self._options.sweep_dry_run and orphan.key in self._told:
+    async def _log(self, what: str, kind: str, orphan: Orphan, **more: Any) -> None:
+        """Log once what was done, or would be, to a thing that nobody owns."""
+        if self._options.sweep_dry_run and orphan.key in self._logged:
             return
-        self._told.add(orphan.key)
+        self._logged.add(orphan.key)
         entry = {"at": iso(now()), "did": what, "kind": kind, "id": orphan.key, "job_id": orphan.job_id}
         line = json.dumps({**entry, "why": orphan.why, **more})
         logger.info("Sweep: %s", line)

@@ -1,4 +1,4 @@
-"""Writes changed records to the storage, many per round, and tells who waits when theirs are safe.
+"""Writes changed records to the storage, many per round, and wakes those who wait for theirs to be safe.
 
 One writer at a time works through what is marked; what is marked meanwhile goes into the next round, so that the
 number of flushes does not grow with the load. A storage that fails is tried again until it works; until then

@@ -4,8 +4,9 @@ Run as a program of its own (`python -m workers.supervision.launch`, options as 
 supervisor belongs to the Ray job that made it: made by a Serve replica, its runners would be hidden in the Ray
 dashboard; made here, they are rows of the job `simulations`.
 
-The program answers once the supervisor is there. Behind it stays the Ray driver, for as long as its supervisor does:
-Ray ends the idle worker processes of a driver that has ended, and the next simulation would wait for a new one.
+The program answers once the supervisor is there. The Ray driver then stays in the background, as long as its
+supervisor does: Ray ends the idle worker processes of a driver that has ended, and the next simulation would wait for
+a new one.
 """
 
 import json
@@ -20,7 +21,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import ray
 
@@ -28,6 +29,7 @@ from workers.common import names
 from workers.common.clock import Deadline
 from workers.common.errors import Unavailable
 from workers.common.version import code_version
+from workers.supervision.supervisor_answers import Given
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,14 @@ WATCH_S = 2.0
 _KEPT = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
+class LaunchRequest(TypedDict):
+    """What this program reads from standard input, as JSON; `address` is that of Ray's control service."""
+
+    options: dict[str, Any]
+    address: str
+    replace: bool
+
+
 def launch(options: dict[str, Any], gcs_address: str, *, replace: bool) -> None:
     """Have a supervisor with these options; with `replace`, one with others or older code makes way.
 
@@ -47,11 +57,11 @@ def launch(options: dict[str, Any], gcs_address: str, *, replace: bool) -> None:
         Unavailable: it could not be made; the detail says why.
     """
     root = Path(__file__).resolve().parents[2]
-    request = json.dumps({"options": options, "address": gcs_address, "replace": replace})
+    request: LaunchRequest = {"options": options, "address": gcs_address, "replace": replace}
     try:
         done = subprocess.run(
             [sys.executable, "-m", "workers.supervision.launch"],
-            input=request,
+            input=json.dumps(request),
             env=environment(root),
             cwd=root,
             capture_output=True,
@@ -78,7 +88,7 @@ def environment(code: Path) -> dict[str, str]:
 def _ensure(options: dict[str, Any], *, replace: bool) -> bool:
     """True if a supervisor was made here."""
     version = code_version()
-    wanted = {"options": options, "version": version}
+    wanted: Given = {"options": options, "version": version}
     try:
         present = ray.get_actor(names.SUPERVISOR_NAME, namespace=names.NAMESPACE)
     except ValueError:
@@ -92,7 +102,7 @@ def _ensure(options: dict[str, Any], *, replace: bool) -> bool:
     return _make(wanted)
 
 
-def _same(given: dict[str, Any], wanted: dict[str, Any]) -> bool:
+def _same(given: Given, wanted: Given) -> bool:
     return json.dumps(given, sort_keys=True) == json.dumps(wanted, sort_keys=True)
 
 
@@ -117,7 +127,7 @@ def _remove_old_agents(version: str) -> None:
                 continue
 
 
-def _make(wanted: dict[str, Any]) -> bool:
+def _make(wanted: Given) -> bool:
     """True if the supervisor was made here, False if another replica's program was first."""
     from workers.supervision.supervisor import JobSupervisor
 
@@ -174,12 +184,16 @@ def _raylet() -> int:
 
 
 def _end_with(process: int) -> None:
-    """Ray lets a driver outlive its node, and one that meets the next cluster at the same address asks it for ever."""
+    """End this process at once when `process` (a pidfd, the raylet's) has ended.
+
+    Ray lets a driver outlive its node. If a new cluster then starts at the same address, the old driver would ask it
+    for its old supervisor for ever (`test_a_driver_ends_with_its_node_though_another_cluster_takes_its_place`).
+    """
     select.select([process], [], [])
     os._exit(0)
 
 
-def _drive(request: dict[str, Any], done: int) -> None:
+def _drive(request: LaunchRequest, done: int) -> None:
     """See to the supervisor, say so by a byte to `done`, and stay for as long as the supervisor does."""
     signal.alarm(int(LAUNCH_DEADLINE_S))
     ray.init(
@@ -193,7 +207,7 @@ def _drive(request: dict[str, Any], done: int) -> None:
         made = _ensure(request["options"], replace=request["replace"])
         signal.alarm(0)
         os.write(done, b"1")
-        # Whoever started the program waits until these are closed.
+        # The process that started the program waits until these are closed.
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (done, sys.stdout.fileno(), sys.stderr.fileno()):
             os.dup2(nowhere, stream)
@@ -207,15 +221,15 @@ def main() -> None:
     """Read the request from standard input; exit with 0 once the supervisor is there."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     request = json.load(sys.stdin)
-    told, done = os.pipe()
+    answer, done = os.pipe()
     # Nobody's child and in a session of its own: Ray ends the children of a replica that ends.
     if os.fork() == 0:
         os.setsid()
-        os.close(told)
+        os.close(answer)
         _drive(request, done)
     else:
         os.close(done)
-        sys.exit(0 if os.read(told, 1) else 1)
+        sys.exit(0 if os.read(answer, 1) else 1)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import Any
 
 from workers.common.clock import Stopwatch
 from workers.common.options import Options
+from workers.host.agent import HostAgent
+from workers.host.agent_answers import ListedContainer
 from workers.supervision.hosts import Host, HostDirectory
 
 logger = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ class _Asked:
     """One question to a host's agent."""
 
     node_id: str
-    answer: asyncio.Task[list[dict[str, Any]] | None]
+    answer: asyncio.Task[list[ListedContainer] | None]
     since: Stopwatch = field(default_factory=Stopwatch)
 
 
@@ -33,8 +34,8 @@ class Listings:
         self._cluster_id = cluster_id
         self._asked: dict[str, _Asked] = {}
 
-    async def of(self, host: Host, *, fresh: bool = False) -> list[dict[str, Any]] | None:
-        """The host's containers as its agent lists them (`workers.host.agent`); None if it can't say.
+    async def of(self, host: Host, *, fresh: bool = False) -> list[ListedContainer] | None:
+        """The host's containers as its agent lists them; None if it can't say.
 
         With `fresh` the list is one that was begun after this call.
         """
@@ -43,7 +44,7 @@ class Listings:
             last = None
         if last is not None and fresh and not last.answer.done():
             await asyncio.shield(last.answer)
-            # Whoever else waited for that end may have asked anew already, which is after this call too.
+            # Another caller that waited for that end may have asked anew already, which is after this call too.
             newer = self._asked.get(host.name)
             if newer is not last and newer is not None and newer.node_id == host.node_id:
                 return await asyncio.shield(newer.answer)
@@ -52,16 +53,15 @@ class Listings:
         asked = self._asked[host.name] = _Asked(host.node_id, asyncio.create_task(self._ask(host)))
         return await asyncio.shield(asked.answer)
 
-    async def _ask(self, host: Host) -> list[dict[str, Any]] | None:
+    async def _ask(self, host: Host) -> list[ListedContainer] | None:
         timeout_s = self._options.docker_timeout_s + self._options.agent_timeout_s
         try:
-            answer = await self._hosts.call(host, "listing", self._cluster_id, timeout_s=timeout_s)
+            answer = await self._hosts.call(host, timeout_s, HostAgent.listing, self._cluster_id)
         except Exception as error:
-            # A host that can't be asked is not a host without containers: the caller is told that nothing is known.
+            # A host that can't be asked is not a host without containers: None says that nothing is known.
             logger.warning("The containers of host %s could not be listed: %s", host.name, error)
             return None
         if not answer["ok"]:
-            logger.warning("Docker on host %s could not list its containers: %s", host.name, answer.get("error"))
+            logger.warning("Docker on host %s could not list its containers: %s", host.name, answer["error"])
             return None
-        containers: list[dict[str, Any]] = answer["containers"]
-        return containers
+        return answer["containers"]

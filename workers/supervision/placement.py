@@ -65,8 +65,8 @@ def place(record: JobRecord, hosts: Sequence[Host]) -> Placement | Waiting:
         return Waiting(Reason.HOST_UNREACHABLE, f"{where} is unreachable")
     ready = [host for host in online if host.docker]
     if not ready:
-        tells = "; ".join(f"{host.name}: {host.docker_error or 'not asked yet'}" for host in online)
-        return Waiting(Reason.DOCKER_UNAVAILABLE, f"Docker does not answer on {tells}")
+        faults = "; ".join(f"{host.name}: {host.docker_error or 'not asked yet'}" for host in online)
+        return Waiting(Reason.DOCKER_UNAVAILABLE, f"Docker does not answer on {faults}")
     # Asked of Ray even so: its autoscaler may bring a host that is large enough.
     fits = any(_could_hold(host, record) for host in ready)
     obstacle = None if fits else Waiting(Reason.UNSCHEDULABLE, _too_large(record, ready))

@@ -1,7 +1,9 @@
 """Who keeps a copy of the jobs, and how far each has come.
 
-A change is told to whoever asked for it only after the copies have it too: a client that is served by one API process
-now and by another one next must not see time go backwards.
+An API process keeps a copy of the jobs and is a reader. A call that changes a job is answered only when the copies have
+the change too: a client that is served by one API process now and by another one next must not see time go backwards.
+For example after `POST /stop/{id}`, a `GET /status/{id}` at any replica says `stop_requested`
+(`test_an_answer_waits_until_each_reader_has_the_change`).
 """
 
 import asyncio
@@ -15,7 +17,7 @@ PATIENCE_S = 0.5
 
 
 class Readers:
-    """The readers of a feed. Asking for what came after a number tells that all up to it arrived."""
+    """The readers of a feed. A reader that asks for what came after a number has all up to it."""
 
     def __init__(self) -> None:
         self._asked: dict[str, tuple[int, Stopwatch]] = {}

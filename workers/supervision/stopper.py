@@ -2,18 +2,18 @@
 
 import asyncio
 import logging
-from typing import Any
 
 from workers.common.clock import Deadline, now
 from workers.common.options import Options
+from workers.host.agent import HostAgent
 from workers.jobs.records import JobRecord, State
 from workers.supervision.book import JobBook
-from workers.supervision.driver import JobDriver
 from workers.supervision.hosts import HostDirectory
+from workers.supervision.runners import Runners
 
 logger = logging.getLogger(__name__)
 
-#: The runner has this long to tell of the end that the agent saw, log and all, before the agent is asked again.
+#: The runner has this long to report the end that the agent saw, log and all, before the agent is asked again.
 CONCLUSION_S = 15.0
 #: A container that a claim allowed may not be there yet: the agent is asked again after so long.
 NOT_YET_S = 0.5
@@ -23,11 +23,11 @@ class Stopper:
     """One task for each job whose end was asked for; it lives until the job has ended."""
 
     def __init__(
-        self, book: JobBook, hosts: HostDirectory, driver: JobDriver, options: Options, cluster_id: str
+        self, book: JobBook, hosts: HostDirectory, runners: Runners, options: Options, cluster_id: str
     ) -> None:
         self._book = book
         self._hosts = hosts
-        self._driver = driver
+        self._runners = runners
         self._options = options
         self._cluster_id = cluster_id
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -61,14 +61,14 @@ class Stopper:
             return f"The stop could not be sent: the host {record.host} is not reachable"
         within = record.stop_grace_s + self._options.kill_deadline_s + 2 * self._options.docker_timeout_s
         try:
-            answer: dict[str, Any] = await self._hosts.call(
+            answer = await self._hosts.call(
                 host,
-                "stop",
+                within,
+                HostAgent.stop,
                 self._cluster_id,
                 record.job_id,
                 record.stop_grace_s,
                 self._options.kill_deadline_s,
-                timeout_s=within,
             )
         except Exception as error:
             # Whatever the call met, the stop is not confirmed and is tried again.
@@ -78,15 +78,15 @@ class Stopper:
         if outcome == "absent":
             return await self._nothing_there(record)
         if outcome != "stopped":
-            return f"The host {host.name} could not confirm the stop: {host.told(answer.get('detail')) or outcome}"
-        # The end is the runner's to tell: it has the log and the exit code.
+            return f"The host {host.name} could not confirm the stop: {host.named(answer['detail']) or outcome}"
+        # The runner reports the end: it has the log and the exit code.
         if await self._ended(record.job_id, CONCLUSION_S):
             return None
         return f"The container is stopped on {host.name}; its end is not concluded yet"
 
     async def _nothing_there(self, record: JobRecord) -> str | None:
-        if self._driver.has_runner(record.job_id):
-            # Its container is about to be made, or its end is being told.
+        if self._runners.has(record.job_id):
+            # Its container is about to be made, or its end is being reported.
             await self._ended(record.job_id, NOT_YET_S)
             return None
         self._book.apply(record.job_id, {"event": "missing", "at": now()})

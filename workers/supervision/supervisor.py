@@ -19,11 +19,14 @@ from workers.common.clock import Deadline, now
 from workers.common.errors import Conflict, NotFound, OpevaError, Unavailable
 from workers.common.layout import Layout
 from workers.common.options import Options
+from workers.host.agent import HostAgent
+from workers.host.agent_answers import Holders
 from workers.jobs.record_files import load
 from workers.jobs.records import JobRecord, Reason, State
+from workers.jobs.request import JobRequest
 from workers.outputs import job_folder
 from workers.supervision import identity
-from workers.supervision.admission import Submissions, job_info
+from workers.supervision.admission import Admission, job_info
 from workers.supervision.book import JobBook
 from workers.supervision.driver import JobDriver
 from workers.supervision.host_answers import hosts_answer
@@ -34,7 +37,10 @@ from workers.supervision.readers import Readers
 from workers.supervision.removal import Removal
 from workers.supervision.returning import take_up
 from workers.supervision.root_watch import RootWatch
+from workers.supervision.runners import Runners
 from workers.supervision.stopper import Stopper
+from workers.supervision.supervisor_answers import Given, News
+from workers.supervision.whereabouts import Whereabouts
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +78,7 @@ class JobSupervisor:
     async def __init__(self, options: dict[str, Any], version: str) -> None:  # type: ignore[misc] # Ray awaits it.
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         self._options = Options.from_dict(options)
-        self._given = {"options": options, "version": version}
+        self._given: Given = {"options": options, "version": version}
         self._layout = Layout(Path(self._options.shared_root))
         self._hosts = HostDirectory(self._options, version)
         self._readers = Readers()
@@ -86,7 +92,7 @@ class JobSupervisor:
     async def _start(self) -> None:
         while True:
             try:
-                await self._know()
+                await self._open()
                 break
             except OpevaError as error:
                 self._problem = Unavailable(error.detail, error.code)
@@ -98,25 +104,27 @@ class JobSupervisor:
             await asyncio.sleep(START_RETRY_S)
         self._ready.set()
         self._tasks.append(asyncio.create_task(self._housekeeping.run()))
-        await take_up(self._book, self._hosts, self._listings, self._driver, self._stopper)
+        await take_up(self._book, self._hosts, self._listings, self._driver, self._runners, self._stopper)
 
-    async def _know(self) -> None:
+    async def _open(self) -> None:
         """Read the records and make what works with them. Raises OpevaError, OSError."""
         self._cluster_id = await self._identify()
         loaded = await asyncio.to_thread(load, self._layout)
         for job_id in loaded.unfinished:
-            # Whoever asked for it was not told of it, and may ask again with the same id.
+            # Its client got no answer, and may ask again with the same id.
             await asyncio.to_thread(job_folder.delete, self._layout, job_id)
         options, hosts, cluster_id = self._options, self._hosts, self._cluster_id
         self._root = RootWatch(self._layout, cluster_id, options.storage_timeout_s)
         self._book = JobBook(self._layout, loaded.records.values(), self._root.check)
         self._listings = Listings(hosts, options, cluster_id)
-        self._driver = JobDriver(self._book, hosts, self._listings, self._storage_fault, options, cluster_id)
-        self._stopper = Stopper(self._book, hosts, self._driver, options, cluster_id)
+        whereabouts = Whereabouts(self._book, options)
+        self._runners = Runners(self._book, hosts, self._listings, whereabouts, options, cluster_id)
+        self._driver = JobDriver(self._book, hosts, self._listings, whereabouts, self._runners, self._storage_fault)
+        self._stopper = Stopper(self._book, hosts, self._runners, options, cluster_id)
         self._removal = Removal(self._book, hosts, self._root, options, cluster_id)
-        self._submissions = Submissions(self._book, hosts, self._root, options)
+        self._admission = Admission(self._book, hosts, self._root, options)
         self._housekeeping = Housekeeping(
-            self._book, hosts, self._listings, self._driver, self._removal, self._storage_fault, options, cluster_id
+            self._book, hosts, self._listings, self._runners, self._removal, self._storage_fault, options, cluster_id
         )
         self._driver.on_end = self._write_info
         hosts.on_change = self._book.feed.touch
@@ -134,12 +142,12 @@ class JobSupervisor:
         for host in self._hosts.all():
             if host.online and (host.docker or host.amount(names.RESOURCE_DOCKER) > 0):
                 answer = await self._hosts.call(
-                    host, "holders", self._options.host_shared_root, timeout_s=self._options.docker_timeout_s
+                    host, self._options.docker_timeout_s, HostAgent.holders, self._options.host_shared_root
                 )
                 self._check_unused(host.name, answer)
         return await asyncio.to_thread(identity.create, self._layout)
 
-    def _check_unused(self, host: str, answer: dict[str, Any]) -> None:
+    def _check_unused(self, host: str, answer: Holders) -> None:
         root = self._layout.root
         if answer["error"]:
             raise Unavailable(
@@ -174,7 +182,7 @@ class JobSupervisor:
             problem = self._problem
             raise Unavailable(f"The job supervisor can't work: {problem.detail}", problem.code) from None
 
-    async def describe(self) -> dict[str, Any]:
+    async def describe(self) -> Given:
         """The options and the code's version that this supervisor was made with."""
         return self._given
 
@@ -187,7 +195,7 @@ class JobSupervisor:
             await self._book.journal.close(deadline_s=5.0)
 
     async def _write_info(self, record: JobRecord) -> None:
-        """Set an ended job's `job_info.json` right: what its container told of its MLflow run, and our own fields."""
+        """Set an ended job's `job_info.json` right: its MLflow run as the container wrote it, and our own fields."""
         try:
             await self._root.checked()
             info = await asyncio.to_thread(job_folder.merge_info, self._layout, record.job_id, job_info(record))
@@ -208,15 +216,18 @@ class JobSupervisor:
             return False
         if record.claimed:
             return record.node_id == node_id
-        event = {"event": "claimed", "at": now(), "host": host.name, "node_id": node_id, "address": host.address}
-        self._book.apply(job_id, event)
+        self._book.apply(
+            job_id,
+            {"event": "claimed", "at": now(), "host": host.name, "node_id": node_id, "address": host.address},
+        )
         try:
-            # What a container finds there is what was submitted, whoever had a hand in the folder meanwhile.
+            # A container finds there what was submitted, even if somebody changed the folder meanwhile.
             await asyncio.to_thread(job_folder.restore, self._layout, job_id, job_info(record))
             await self._book.flush(job_id)
         except NotFound as error:
-            lost = {"event": "failed", "at": now(), "reason": Reason.CONFIG_INVALID, "detail": error.detail}
-            self._book.apply(job_id, lost)
+            self._book.apply(
+                job_id, {"event": "failed", "at": now(), "reason": Reason.CONFIG_INVALID, "detail": error.detail}
+            )
             return False
         except OpevaError as error:
             logger.error("Job %s may not start: %s", job_id, error.detail)
@@ -237,20 +248,20 @@ class JobSupervisor:
 
     @answered
     async def submit(self, job_id: str, request: dict[str, Any]) -> dict[str, Any]:
-        """Accept a job (`workers.jobs.request`); its record, once it is on the disk.
+        """Accept a job; its record, once it is on the disk. `request` is a `JobRequest` as plain data.
 
         The same `job_id`, or the same idempotency key with the same body, gives the job that is there already.
         """
-        record, new = await self._submissions.accept(job_id, request)
+        record, new = await self._admission.accept(job_id, JobRequest.from_dict(request))
         if new:
             self._driver.drive(record.job_id)
         await self._readers.have(self._book.feed.number_of(record.job_id))
-        return self._book.told(record)
+        return self._book.with_change(record)
 
     @answered
     async def get(self, job_id: str) -> dict[str, Any]:
         """A job's record."""
-        return self._book.told(self._book.get(job_id))
+        return self._book.with_change(self._book.get(job_id))
 
     @answered
     async def stop(self, job_id: str) -> dict[str, Any]:
@@ -260,13 +271,13 @@ class JobSupervisor:
         """
         record, unwritten = await self._stop(job_id)
         await self._readers.have(self._book.feed.number_of(job_id))
-        return {**self._book.told(record), "unwritten": unwritten}
+        return {**self._book.with_change(record), "unwritten": unwritten}
 
     async def _stop(self, job_id: str) -> tuple[JobRecord, str | None]:
         before = self._book.get(job_id)
         after = self._book.apply(job_id, {"event": "stop", "at": now()})
         if after.state is State.CANCELED:
-            self._driver.withdraw(job_id)
+            self._runners.withdraw(job_id)
         elif after.state is State.STOP_REQUESTED:
             self._stopper.ensure(job_id)
         unwritten = None
@@ -282,11 +293,11 @@ class JobSupervisor:
     @answered
     async def requeue(self, job_id: str, new_id: str, submitted_by: str | None) -> dict[str, Any]:
         """A new job from an ended one's snapshot; its record."""
-        record, new = await self._submissions.requeue(job_id, new_id, submitted_by)
+        record, new = await self._admission.requeue(job_id, new_id, submitted_by)
         if new:
             self._driver.drive(new_id)
         await self._readers.have(self._book.feed.number_of(new_id))
-        return self._book.told(record)
+        return self._book.with_change(record)
 
     @answered
     async def delete(self, job_id: str, force: bool) -> None:
@@ -328,13 +339,11 @@ class JobSupervisor:
                 self._readers.asks(reader, number)
             await self._book.feed.wait(number, min(timeout_s, MAX_POLL_S))
         fault = self._storage_fault()
-        return success(
-            {
-                **self._book.changes(epoch, number),
-                "hosts": hosts_answer(self._hosts.all(), self._book.active()),
-                #: Whether every host has had the time to answer: until then an earlier picture is the better one.
-                "hosts_settled": self._hosts.settled.is_set(),
-                "cluster_id": self._cluster_id,
-                "storage": None if fault is None else fault.detail,
-            }
-        )
+        news: News = {
+            **self._book.changes(epoch, number),
+            "hosts": hosts_answer(self._hosts.all(), self._book.active()),
+            "hosts_settled": self._hosts.settled.is_set(),
+            "cluster_id": self._cluster_id,
+            "storage": None if fault is None else fault.detail,
+        }
+        return success(news)

@@ -6,9 +6,9 @@ before it is touched, so that nothing is swept that is just coming to be.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from workers.common.clock import Stopwatch
+from workers.host.agent_answers import ListedContainer
 from workers.jobs.records import JobRecord
 
 
@@ -22,9 +22,9 @@ class Orphan:
 
 
 def ownerless_containers(
-    containers: Iterable[dict[str, Any]], host: str, record_of: Callable[[str], JobRecord | None]
+    containers: Iterable[ListedContainer], host: str, record_of: Callable[[str], JobRecord | None]
 ) -> list[Orphan]:
-    """The containers of a host's list (`workers.host.agent`) that no job owns."""
+    """The containers of a host's list that no job owns."""
     orphans = []
     for container in containers:
         why = _why_ownerless(container, host, record_of(container["job_id"]))
@@ -33,15 +33,15 @@ def ownerless_containers(
     return orphans
 
 
-def _why_ownerless(container: dict[str, Any], host: str, record: JobRecord | None) -> str | None:
-    job_id, attempt = container["job_id"], int(container["attempt"])
+def _why_ownerless(container: ListedContainer, host: str, record: JobRecord | None) -> str | None:
+    job_id, attempt = container["job_id"], container["attempt"]
     if record is None:
         return f"there is no job {job_id}"
     if record.terminal:
         return f"job {job_id} has ended ({record.state})"
     if attempt != record.attempt and container["id"] != record.container_id:
         return f"it is of attempt {attempt} of job {job_id}, which is at attempt {record.attempt}"
-    if record.placed and record.host is not None and record.host != host:
+    if record.may_have_container and record.host is not None and record.host != host:
         return f"job {job_id} runs on the host {record.host}"
     return None
 

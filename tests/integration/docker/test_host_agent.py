@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,14 +56,15 @@ async def test_it_tells_of_its_host_and_its_engine(agent: HostAgent) -> None:
 
 async def test_without_an_engine_it_says_so_and_names_the_host(agent: HostAgent, proxy: DockerProxy) -> None:
     proxy.go_away()
-    info = await agent.info()
+    info: Any = await agent.info()
     assert info["docker"] is False
     assert hostname() in info["docker_error"]
-    listing = await agent.listing("x")
+    listing: Any = await agent.listing("x")
     assert (listing["ok"], listing["containers"]) == (False, [])
     assert hostname() in listing["error"]
     assert (await agent.stop("x", "y", 1.0, 1.0))["outcome"] == "docker_unavailable"
-    assert hostname() in (await agent.remove("x", "y"))["error"]
+    removed: Any = await agent.remove("x", "y")
+    assert hostname() in removed["error"]
 
 
 async def test_a_call_that_hangs_keeps_no_other_from_being_answered(agent: HostAgent, proxy: DockerProxy) -> None:
@@ -81,7 +83,7 @@ async def test_a_stop_is_term_then_kill_and_confirmed(
     agent: HostAgent, installation: Installation, script: str, exit_code: int
 ) -> None:
     spec = _start(installation, script)
-    answer = await agent.stop(installation.cluster_id, spec["job_id"], 1.0, 60.0)
+    answer: Any = await agent.stop(installation.cluster_id, spec["job_id"], 1.0, 60.0)
     assert (answer["outcome"], answer["exit_code"], answer["oom_killed"]) == ("stopped", exit_code, False)
     assert answer["started_at"] <= answer["finished_at"]
     # It is there for its runner to conclude.
@@ -163,7 +165,7 @@ async def test_removing_a_jobs_containers_is_idempotent(agent: HostAgent, instal
 
 
 async def test_pulling_says_why_it_failed(agent: HostAgent) -> None:
-    answer = await agent.pull("localhost:9/nope/none:1")
+    answer: Any = await agent.pull("localhost:9/nope/none:1")
     assert (answer["ok"], answer["reason"]) == (False, "image_pull_failed")
     assert hostname() in answer["error"]
 

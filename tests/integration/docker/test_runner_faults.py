@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import threading
+from typing import Any
 
 import pytest
 
@@ -79,7 +80,7 @@ def test_an_engine_that_is_away_for_a_while_costs_no_line_and_no_exit_code(
     assert note["reason"] == "docker_unavailable"
     (installation.root / "go").touch()
     proxy.come_back()
-    rest = list(attempt)
+    rest: list[Any] = list(attempt)
     assert [event.get("reason") for event in rest if event["event"] == "note"] == [None]
     assert (rest[-1]["event"], rest[-1]["exit_code"]) == ("exited", 6)
     assert installation.log(spec) == b"".join(b"%d\n" % n for n in range(1, 2001))
@@ -94,10 +95,11 @@ def test_adoption_waits_for_the_engine_and_never_calls_the_job_failed(
     first.close()
     proxy.go_away()
     adopting = run_attempt({**spec, "mode": "adopt"}, lambda: True, PLACE)
-    assert [next(adopting)["event"], next(adopting)["reason"]] == ["placed", "docker_unavailable"]
+    first_two: list[Any] = [next(adopting), next(adopting)]
+    assert [first_two[0]["event"], first_two[1]["reason"]] == ["placed", "docker_unavailable"]
     proxy.come_back()
     (installation.root / "go").touch()
-    rest = list(adopting)
+    rest: list[Any] = list(adopting)
     assert [event["event"] for event in rest] == ["note", "running", "exited"]
     assert rest[-1]["exit_code"] == 3
 

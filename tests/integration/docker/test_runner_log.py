@@ -236,7 +236,7 @@ def test_on_a_full_storage_the_job_goes_on_and_its_log_is_completed_when_there_i
     assert notes[0]["reason"] == "storage_full"
     until(lambda: not small_storage.containers(spec)[0]["State"]["Running"], "the container's end")
     ballast.unlink()
-    rest = list(attempt)
+    rest: list[Any] = list(attempt)
     assert [event["reason"] for event in rest if event["event"] == "note"][-1] is None
     assert (rest[-1]["event"], rest[-1]["exit_code"], rest[-1]["log_complete"]) == ("exited", 0, True)
     assert small_storage.log(spec) == b"".join(b"%d\n" % n for n in range(1, 100_001)) + b"done\n"
@@ -249,7 +249,7 @@ def test_a_log_that_finds_no_room_in_time_keeps_its_container(small_storage: Ins
     ballast = _fill(small_storage.root)
     # A full file system still renames.
     (small_storage.root / "wait").rename(small_storage.root / "go")
-    exited = list(attempt)[-1]
+    exited: Any = list(attempt)[-1]
     assert (exited["event"], exited["exit_code"], exited["log_complete"]) == ("exited", 0, False)
     assert len(small_storage.containers(spec)) == 1
     # With room again, whoever adopts it completes the log.
@@ -270,6 +270,6 @@ def test_storage_that_goes_away_is_waited_for(installation: Installation) -> Non
     note = next(event for event in attempt if event["event"] == "note")
     assert note["reason"] == "storage_unavailable"
     away.rename(job)
-    rest = list(attempt)
+    rest: list[Any] = list(attempt)
     assert rest[-1]["log_complete"]
     assert installation.log(spec) == b"words\nmore\n"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.host.gpus import choose, lost
+from workers.host.gpus import Holder, choose, lost
 
 
 @pytest.mark.parametrize(
@@ -24,5 +24,9 @@ def test_a_gpu_is_given_to_one_container(
 
 
 def test_of_two_that_chose_the_same_gpu_the_older_keeps_it() -> None:
-    holders = [{"id": "old", "gpus": ["0", "1"]}, {"id": "new", "gpus": ["1"]}, {"id": "other", "gpus": ["2"]}]
+    holders: list[Holder] = [
+        {"id": "old", "gpus": ["0", "1"]},
+        {"id": "new", "gpus": ["1"]},
+        {"id": "other", "gpus": ["2"]},
+    ]
     assert [lost(name, holders) for name in ("old", "new", "other")] == [False, True, False]

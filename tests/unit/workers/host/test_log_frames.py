@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.host.log_frames import PART, FrameReader, LogStreamError, dechunk
+from workers.host.engine import EngineStreamError, dechunk
+from workers.host.log_frames import PART, FrameReader
 
 _BASE = 1_700_000_000
 
@@ -109,7 +110,7 @@ def test_parts_of_two_streams_are_joined_each_to_its_own() -> None:
 def test_the_engines_own_error_in_a_log_is_an_error() -> None:
     message = b"Error grabbing logs: unexpected EOF"
     frame = bytes([3, 0, 0, 0]) + len(message).to_bytes(4, "big") + message
-    with pytest.raises(LogStreamError, match="Error grabbing logs"):
+    with pytest.raises(EngineStreamError, match="Error grabbing logs"):
         FrameReader(drops_newlines=True).feed(frame)
 
 

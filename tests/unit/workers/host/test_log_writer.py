@@ -7,7 +7,7 @@ import pytest
 
 from workers.common.layout import Layout
 from workers.host.log_times import BEGINNING, Position
-from workers.host.log_writer import Checkpoint, CheckpointFile, LogFile, StorageTroubleError
+from workers.host.log_writer import Checkpoint, CheckpointFile, LogWriter, StorageTroubleError
 
 JOB = "8f14e45f-ceea-4672-8f3b-0b6c0e1d2f3a"
 
@@ -21,7 +21,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def test_the_same_bytes_written_twice_are_there_once(layout: Layout) -> None:
-    first, second = LogFile(layout, JOB), LogFile(layout, JOB)
+    first, second = LogWriter(layout, JOB), LogWriter(layout, JOB)
     first.put(0, b"one\n", again=False)
     second.put(0, b"one\n", again=False)
     second.put(4, b"two\n", again=False)
@@ -32,7 +32,7 @@ def test_the_same_bytes_written_twice_are_there_once(layout: Layout) -> None:
 def test_wrong_bytes_are_replaced_and_what_is_too_much_is_cut_off(layout: Layout) -> None:
     layout.logs(JOB).mkdir()
     layout.container_log(JOB).write_bytes(b"one\n\0\0\0\0\0\0\0\0")
-    log = LogFile(layout, JOB)
+    log = LogWriter(layout, JOB)
     log.put(0, b"one\n", again=False)
     log.put(4, b"two\n", again=False)
     log.end_at(8)
@@ -41,7 +41,7 @@ def test_wrong_bytes_are_replaced_and_what_is_too_much_is_cut_off(layout: Layout
 
 
 def test_a_container_without_output_has_an_empty_log(layout: Layout) -> None:
-    LogFile(layout, JOB).end_at(0)
+    LogWriter(layout, JOB).end_at(0)
     assert layout.container_log(JOB).read_bytes() == b""
 
 
@@ -55,7 +55,7 @@ def test_a_link_that_the_container_laid_is_replaced_not_followed(layout: Layout,
     else:
         layout.logs(JOB).mkdir()
         layout.container_log(JOB).symlink_to(outside / "container.log")
-    LogFile(layout, JOB).put(0, b"one\n", again=False)
+    LogWriter(layout, JOB).put(0, b"one\n", again=False)
     assert (outside / "container.log").read_bytes() == b"precious"
     assert layout.container_log(JOB).read_bytes() == b"one\n"
 
@@ -63,12 +63,12 @@ def test_a_link_that_the_container_laid_is_replaced_not_followed(layout: Layout,
 def test_a_pipe_in_the_logs_place_is_replaced(layout: Layout) -> None:
     layout.logs(JOB).mkdir()
     os.mkfifo(layout.container_log(JOB))
-    LogFile(layout, JOB).put(0, b"one\n", again=False)
+    LogWriter(layout, JOB).put(0, b"one\n", again=False)
     assert layout.container_log(JOB).read_bytes() == b"one\n"
 
 
 def test_a_log_that_was_moved_removed_or_cut_is_noticed(layout: Layout) -> None:
-    log = LogFile(layout, JOB)
+    log = LogWriter(layout, JOB)
     log.put(0, b"one\n", again=False)
     assert not log.replaced()
     os.truncate(layout.container_log(JOB), 0)
@@ -81,7 +81,7 @@ def test_a_log_that_was_moved_removed_or_cut_is_noticed(layout: Layout) -> None:
 
 def test_storage_that_is_away_is_a_reason_with_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(StorageTroubleError, match="storage fails") as trouble:
-        LogFile(Layout(tmp_path), JOB).put(0, b"one\n", again=False)
+        LogWriter(Layout(tmp_path), JOB).put(0, b"one\n", again=False)
     assert trouble.value.reason == "storage_unavailable"
 
 

@@ -68,7 +68,7 @@ def test_a_damaged_record_is_moved_aside_and_rebuilt_from_the_map_of_all_jobs(la
     rebuilt = loaded.records[done.job_id]
     assert (rebuilt.state, rebuilt.exit_code, rebuilt.finished_at) == (State.FINISHED, 0, 7.0)
     adopted = loaded.records[burning.job_id]
-    assert (adopted.state, adopted.host, adopted.placed) == (State.RUNNING, "h", True)
+    assert (adopted.state, adopted.host, adopted.may_have_container) == (State.RUNNING, "h", True)
     aside = [p for p in layout.record_folder(done.job_id).iterdir() if ".corrupt-" in p.name]
     assert [p.read_bytes() for p in aside] == [content]
     assert len(loaded.notes) == 4
@@ -118,7 +118,12 @@ def test_with_all_else_damaged_the_jobs_own_folder_tells_that_it_existed(layout:
     layout.record(record.job_id).unlink()
     layout.job_info(record.job_id).write_text(json.dumps({"job_id": record.job_id, "job_name": "n", "image": "i"}))
     rebuilt = load(layout).records[record.job_id]
-    assert (rebuilt.state, rebuilt.host, rebuilt.placed, rebuilt.job_name) == (State.UNKNOWN, None, True, "n")
+    assert (rebuilt.state, rebuilt.host, rebuilt.may_have_container, rebuilt.job_name) == (
+        State.UNKNOWN,
+        None,
+        True,
+        "n",
+    )
 
 
 def test_a_submission_that_was_broken_off_before_its_record_is_no_job(layout: Layout) -> None:

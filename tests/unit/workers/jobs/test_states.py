@@ -6,6 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workers.jobs.events import (
+    Claimed,
+    KeptWaiting,
+    Missing,
+    Note,
+    Placed,
+    Running,
+    Stop,
+    Unreachable,
+)
 from workers.jobs.records import JobRecord, Reason, State
 from workers.jobs.states import transition
 
@@ -20,21 +30,23 @@ def running(**values: Any) -> JobRecord:
     return job(state=State.RUNNING, claimed=True, host="h", started_at=900.0, container_id="c").change(**values)
 
 
-PLACED = {"event": "placed", "at": AT, "host": "h", "node_id": "n", "address": "a"}
-CLAIMED = {"event": "claimed", "at": AT, "host": "h", "node_id": "n", "address": "a"}
-RUNNING = {
+PLACED: Placed = {"event": "placed", "at": AT, "host": "h", "node_id": "n", "address": "a"}
+CLAIMED: Claimed = {"event": "claimed", "at": AT, "host": "h", "node_id": "n", "address": "a"}
+RUNNING: Running = {
     "event": "running",
     "at": AT,
     "container_id": "c",
     "container_name": "cn",
+    "attempt": 1,
     "started_at": 990.0,
     "gpus": ["0"],
 }
-STOP = {"event": "stop", "at": AT}
-MISSING = {"event": "missing", "at": AT}
+SEEN_RUNNING: Any = {**RUNNING, "event": "seen_running"}
+STOP: Stop = {"event": "stop", "at": AT}
+MISSING: Missing = {"event": "missing", "at": AT}
 
 
-def exited(code: int, **values: Any) -> dict[str, Any]:
+def exited(code: int, **values: Any) -> Any:
     return {
         "event": "exited",
         "at": AT,
@@ -67,9 +79,7 @@ def test_a_job_goes_from_the_queue_to_its_end() -> None:
         (exited(143, timed_out=True), Reason.TIMEOUT),
     ],
 )
-def test_an_end_that_nobody_asked_for_fails_with_its_reason_and_true_exit_code(
-    event: dict[str, Any], reason: Reason
-) -> None:
+def test_an_end_that_nobody_asked_for_fails_with_its_reason_and_true_exit_code(event: Any, reason: Reason) -> None:
     record = transition(running(timeout_s=5.0), event)
     assert (record.state, record.reason, record.exit_code) == (State.FAILED, reason, event["exit_code"])
     assert record.detail
@@ -123,7 +133,7 @@ def test_an_unreachable_host_makes_its_jobs_unknown_until_they_are_seen_again() 
     assert (away.state, away.reason, away.unknown_since) == (State.UNKNOWN, Reason.HOST_UNREACHABLE, AT)
     again = transition(away, {"event": "unreachable", "at": AT + 9, "detail": "h is away"})
     assert again.unknown_since == AT
-    back = transition(away, {**RUNNING, "event": "seen_running"})
+    back = transition(away, SEEN_RUNNING)
     assert (back.state, back.unknown_since, back.started_at) == (State.RUNNING, None, 900.0)
     assert transition(away, exited(0)).state is State.FINISHED
     lost = transition(away, {"event": "host_lost", "at": AT, "detail": "too long"})
@@ -141,7 +151,12 @@ def test_a_queued_job_is_not_touched_by_a_host_that_leaves() -> None:
 
 
 def test_why_a_job_waits_is_said_and_cleared_when_it_is_placed() -> None:
-    waiting = {"event": "waiting", "at": AT, "reason": "unschedulable", "detail": "no host is large enough"}
+    waiting: KeptWaiting = {
+        "event": "waiting",
+        "at": AT,
+        "reason": "unschedulable",
+        "detail": "no host is large enough",
+    }
     record = transition(job(), waiting)
     assert (record.state, record.reason) == (State.QUEUED, Reason.UNSCHEDULABLE)
     assert transition(record, waiting) is record
@@ -175,7 +190,7 @@ EVENTS = st.sampled_from(
         {"event": "note", "at": AT, "reason": "storage_full", "detail": "d"},
         {"event": "stop_failed", "at": AT, "detail": "d"},
         {"event": "unreachable", "at": AT, "detail": "d"},
-        {**RUNNING, "event": "seen_running"},
+        SEEN_RUNNING,
         {"event": "host_lost", "at": AT, "detail": "d"},
         {"event": "relaunch", "at": AT},
         {"event": "waiting", "at": AT, "reason": "unschedulable", "detail": "d"},
@@ -186,7 +201,7 @@ EVENTS = st.sampled_from(
 
 @given(st.lists(EVENTS, max_size=25))
 def test_whatever_comes_an_end_is_final_and_a_started_job_never_returns_to_the_queue(
-    events: list[dict[str, Any]],
+    events: list[Any],
 ) -> None:
     record = job()
     for event in events:
@@ -205,7 +220,7 @@ def test_whatever_comes_an_end_is_final_and_a_started_job_never_returns_to_the_q
 
 
 def test_while_the_engine_is_away_nobody_says_that_a_job_runs() -> None:
-    note = {"event": "note", "at": AT, "reason": "docker_unavailable", "detail": "no answer"}
+    note: Note = {"event": "note", "at": AT, "reason": "docker_unavailable", "detail": "no answer"}
     away = transition(running(), note)
     assert (away.state, away.reason, away.unknown_since) == (State.UNKNOWN, Reason.DOCKER_UNAVAILABLE, AT)
     assert transition(away, {**note, "reason": None, "detail": ""}) == running()
@@ -215,7 +230,7 @@ def test_while_the_engine_is_away_nobody_says_that_a_job_runs() -> None:
 
 
 def test_what_made_a_job_unknown_is_taken_back_only_by_who_can_see_it() -> None:
-    unreachable = {"event": "unreachable", "at": AT, "detail": "h is away"}
+    unreachable: Unreachable = {"event": "unreachable", "at": AT, "detail": "h is away"}
     away = transition(running(), unreachable)
     assert transition(away, {"event": "note", "at": AT, "reason": None, "detail": ""}) is away
     engine = transition(running(), {**unreachable, "reason": "docker_unavailable"})

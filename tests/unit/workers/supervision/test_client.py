@@ -13,6 +13,7 @@ from workers.common.options import Options
 from workers.jobs.records import JobRecord, State
 from workers.supervision.book import JobBook
 from workers.supervision.client import JobsClient
+from workers.supervision.host_answers import hosts_answer
 
 Change = tuple[int, JobRecord | str]
 
@@ -28,32 +29,34 @@ class Copy:
         self.book = JobBook(Layout(tmp_path), records)
         self.client = JobsClient(Options(shared_root=str(tmp_path), host_shared_root=str(tmp_path)))
 
-    def follow(self) -> None:
+    def catch_up(self) -> None:
         news = self.book.changes(self.client._epoch, self.client._number)
-        self.client._take({**news, "hosts": {}, "hosts_settled": True, "storage": None})
+        self.client._take(
+            {**news, "hosts": hosts_answer([], []), "hosts_settled": True, "cluster_id": "c", "storage": None}
+        )
 
 
 async def test_the_copy_holds_what_the_supervisor_holds_newest_first(tmp_path: Path) -> None:
     first, second = record(1.0), record(2.0)
     copy = Copy(tmp_path, first)
-    copy.follow()
+    copy.catch_up()
     copy.book.put(second)
-    copy.follow()
+    copy.catch_up()
     assert list(await copy.client.jobs()) == [second, first]
     assert await copy.client.queue() == [first, second]
     copy.book.remove(first.job_id)
-    copy.follow()
+    copy.catch_up()
     assert list(await copy.client.jobs()) == [second]
 
 
 async def test_an_answer_that_the_feed_has_overtaken_changes_nothing(tmp_path: Path) -> None:
     job = record(1.0)
     copy = Copy(tmp_path)
-    copy.follow()
+    copy.catch_up()
     copy.book.put(job)
-    late_answer = copy.book.told(job)
+    late_answer = copy.book.with_change(job)
     copy.book.put(job.change(state=State.LAUNCHING))
-    copy.follow()
+    copy.catch_up()
     assert copy.client._keep(late_answer).state is State.LAUNCHING
     assert (await copy.client.get(job.job_id)).state is State.LAUNCHING
 
@@ -61,19 +64,19 @@ async def test_an_answer_that_the_feed_has_overtaken_changes_nothing(tmp_path: P
 async def test_an_answer_ahead_of_the_feed_is_seen_at_once(tmp_path: Path) -> None:
     job = record(1.0)
     copy = Copy(tmp_path)
-    copy.follow()
+    copy.catch_up()
     copy.book.put(job)
-    copy.client._keep(copy.book.told(job))
+    copy.client._keep(copy.book.with_change(job))
     assert (await copy.client.get(job.job_id)) == job
 
 
 async def test_after_a_restart_of_the_supervisor_the_copy_is_made_anew(tmp_path: Path) -> None:
     gone, kept = record(1.0), record(2.0)
     copy = Copy(tmp_path, gone, kept)
-    copy.follow()
+    copy.catch_up()
     number = copy.client.number
     copy.book = JobBook(Layout(tmp_path), [kept.change(state=State.RUNNING)])
-    copy.follow()
+    copy.catch_up()
     assert [job.state for job in await copy.client.jobs()] == [State.RUNNING]
     changes = copy.client.changes(number)
     seen = {key if isinstance(key, str) else key.job_id async for _, key in _take(changes, 2)}

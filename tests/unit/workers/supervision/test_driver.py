@@ -1,4 +1,4 @@
-"""A job is followed on the Ray node that its host has now, though Ray may say nothing of a runner on a former one."""
+"""A job is attended on the Ray node that its host has now, though Ray may say nothing of a runner on a former one."""
 
 import asyncio
 from pathlib import Path
@@ -9,12 +9,15 @@ import ray
 
 from workers.common.layout import Layout
 from workers.common.options import Options
+from workers.host.agent import HostAgent
 from workers.jobs.records import JobRecord, State
-from workers.supervision import driver as drivers
+from workers.supervision import runners as runners_module
 from workers.supervision.book import JobBook
 from workers.supervision.driver import JobDriver
 from workers.supervision.hosts import Host, HostDirectory
 from workers.supervision.listings import Listings
+from workers.supervision.runners import Runners
+from workers.supervision.whereabouts import Whereabouts
 
 JOB = "8f14e45f-ceea-4672-8f3b-0b6c0e1d2f3a"
 CONTAINER = {"id": "c1", "name": "n", "job_id": JOB, "attempt": 1, "state": "running", "started_at": 5.0, "gpus": []}
@@ -58,14 +61,16 @@ class Scene:
         self.book = JobBook(layout, [record])
         self.put("old")
 
-        async def call(host: Host, method: str, *_: object, timeout_s: float) -> dict[str, Any]:
-            assert (method, host.node_id) == ("listing", self.hosts.all()[0].node_id)
+        async def call(host: Host, timeout_s: float, method: Any, *_: object) -> Any:
+            assert (method, host.node_id) == (HostAgent.listing, self.hosts.all()[0].node_id)
             return {"ok": True, "error": None, "containers": [self.container]}
 
         monkeypatch.setattr(self.hosts, "call", call)
-        monkeypatch.setattr(drivers, "runner_function", lambda: self)
+        monkeypatch.setattr(runners_module, "runner_function", lambda: self)
         monkeypatch.setattr(ray, "cancel", self._cancel)
-        self.driver = JobDriver(self.book, self.hosts, Listings(self.hosts, options, "i"), lambda: None, options, "i")
+        listings, whereabouts = Listings(self.hosts, options, "i"), Whereabouts(self.book, options)
+        runners = Runners(self.book, self.hosts, listings, whereabouts, options, "i")
+        self.driver = JobDriver(self.book, self.hosts, listings, whereabouts, runners, lambda: None)
 
     def options(self, **options: Any) -> "Scene":
         self._options = options

@@ -51,7 +51,7 @@ class Stage:
     async def of(self, host: Host, *, fresh: bool) -> list[dict[str, Any]]:
         return list(self.containers)
 
-    async def call(self, host: Host, method: str, *args: Any, timeout_s: float) -> dict[str, Any]:
+    async def call(self, host: Host, timeout_s: float, method: Any, *args: Any) -> Any:
         self.swept += args[1]
         return {"removed": args[1], "error": None}
 

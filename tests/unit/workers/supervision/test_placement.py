@@ -102,7 +102,7 @@ def test_the_hosts_answer_counts_what_jobs_hold() -> None:
     assert big["info"]["tags"] == ["gpu_node"]
 
 
-def container(job_id: str = "j", attempt: int = 1) -> dict[str, Any]:
+def container(job_id: str = "j", attempt: int = 1) -> Any:
     return {"id": f"c-{job_id}-{attempt}", "job_id": job_id, "attempt": attempt}
 
 
@@ -137,5 +137,5 @@ def test_the_grace_period_starts_over_when_a_thing_was_somebodys_meanwhile() -> 
 
 def test_a_sentence_from_a_host_names_it_as_people_know_it() -> None:
     lab = replace(GPU, hostname="vm-17")
-    assert lab.told("Docker on host vm-17 does not answer") == "Docker on host big does not answer"
-    assert lab.told(None) is None
+    assert lab.named("Docker on host vm-17 does not answer") == "Docker on host big does not answer"
+    assert lab.named(None) is None

@@ -8,16 +8,17 @@ import pytest
 
 from workers.common.options import Options
 from workers.jobs.records import JobRecord
+from workers.supervision.decisions import container_of
 from workers.supervision.hosts import Host, HostDirectory
 from workers.supervision.listings import Listings
-from workers.supervision.whereabouts import Absence, container_of
+from workers.supervision.whereabouts import Absence
 
 
 def job(**values: Any) -> JobRecord:
     return JobRecord(job_id="j", job_name="n", image="i", submitted_at=1.0).change(**values)
 
 
-def container(name: str, *, attempt: int = 1, state: str = "running", started: float | None = 5.0) -> dict[str, Any]:
+def container(name: str, *, attempt: int = 1, state: str = "running", started: float | None = 5.0) -> Any:
     return {"id": name, "job_id": "j", "attempt": attempt, "state": state, "started_at": started}
 
 
@@ -38,7 +39,7 @@ OTHER = {**container("other"), "job_id": "k"}
     ],
 )
 def test_a_jobs_container_is_the_one_on_record_or_the_one_that_started(
-    record: JobRecord, containers: list[dict[str, Any]], found: str | None
+    record: JobRecord, containers: list[Any], found: str | None
 ) -> None:
     seen = container_of(record, containers)
     assert (seen and seen["id"]) == found
@@ -60,7 +61,7 @@ class SlowAgent(HostDirectory):
         self.asked = 0
         self.answer = asyncio.Event()
 
-    async def call(self, host: Host, method: str, *args: object, timeout_s: float) -> dict[str, Any]:
+    async def call(self, host: Host, timeout_s: float, method: Any, *args: Any, **kwargs: Any) -> Any:
         self.asked += 1
         number = self.asked
         await self.answer.wait()
