@@ -1,12 +1,10 @@
 """Makes the spec of an attempt (`workers.jobs.spec.Spec`) from the job's record."""
 
-from typing import cast
-
 from workers.common import names
 from workers.common.options import Options
 from workers.jobs.mlflow_env import mlflow_environment
 from workers.jobs.records import JobRecord
-from workers.jobs.spec import Mode, PullPolicy, Spec
+from workers.jobs.spec import Mode, Spec
 
 
 def attempt_spec(record: JobRecord, mode: Mode, options: Options, cluster_id: str) -> Spec:
@@ -38,7 +36,7 @@ def attempt_spec(record: JobRecord, mode: Mode, options: Options, cluster_id: st
         "network": options.container_network,
         "user": options.container_user,
         # The settings allow no other word.
-        "pull": cast("PullPolicy", options.pull_policy),
+        "pull": options.pull_policy,
         "pull_timeout_s": options.pull_timeout_s,
         "start_timeout_s": options.start_timeout_s,
         "docker_timeout_s": options.docker_timeout_s,
