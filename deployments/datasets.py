@@ -17,7 +17,7 @@ from ray.serve import Application
 
 from deployments.interfaces import DatasetBuilds
 from workers.common import names
-from workers.common.errors import NotFound
+from workers.common.errors import ErrorCode, NotFound
 from workers.datasets.builds import pipeline
 from workers.datasets.builds.build import BuildOutcome, BuildStatus
 from workers.datasets.builds.options import DatasetOptions
@@ -47,7 +47,7 @@ class DatasetsReplica(DatasetBuilds):
     async def outcome_within(self, name: str, seconds: float) -> BuildOutcome | None:
         build = self._builds.get(name)
         if build is None:
-            raise NotFound(f"No dataset {name!r} is being built", "build_not_found")
+            raise NotFound(f"No dataset {name!r} is being built", ErrorCode.BUILD_NOT_FOUND)
         return build.outcome() if await self._run(build.ended.wait, seconds) else None
 
     async def status(self, name: str) -> BuildStatus:

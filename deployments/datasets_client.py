@@ -5,7 +5,7 @@ from typing import Any, Final
 from deployments.calls import Remote
 from deployments.interfaces import DatasetBuilds
 from workers.common.clock import Deadline
-from workers.common.errors import Unavailable
+from workers.common.errors import ErrorCode, Unavailable
 from workers.datasets.builds.build import BuildOutcome, BuildStatus
 from workers.datasets.builds.options import DatasetOptions
 from workers.datasets.reading.extent import AvailableDates
@@ -37,7 +37,9 @@ class DatasetsClient(DatasetBuilds):
             if outcome is not None:
                 return outcome
             if deadline.passed():
-                raise Unavailable(f"The build of {name!r} has not ended within {deadline.seconds:g} s", "build_timeout")
+                raise Unavailable(
+                    f"The build of {name!r} has not ended within {deadline.seconds:g} s", ErrorCode.BUILD_TIMEOUT
+                )
 
     async def outcome_within(self, name: str, seconds: float) -> BuildOutcome | None:
         limit_s = seconds + _MARGIN_S

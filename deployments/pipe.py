@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, TypedDict
 
-from workers.common.errors import Unavailable
+from workers.common.errors import ErrorCode, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class PipeServer:
             if len(self._offers) + self._serving >= self._limit:
                 raise Unavailable(
                     f"{self._limit} streams of sites are open already, which is as many as are served at once",
-                    "too_many_streams",
+                    ErrorCode.TOO_MANY_STREAMS,
                 )
             self._offers[token] = _Offer(blocks, time.monotonic())
         return {"host": self.host, "port": self.port, "token": token}
@@ -176,7 +176,7 @@ class PipeReader(AsyncGenerator[bytes, None]):
                 reader, writer = await asyncio.open_connection(host, port, limit=_FRAME_BYTES)
         except OSError as error:
             raise Unavailable(
-                f"The stream of {what} can't be fetched at {host}:{port}: {error}", "stream_lost"
+                f"The stream of {what} can't be fetched at {host}:{port}: {error}", ErrorCode.STREAM_LOST
             ) from error
         pipe = cls(reader, writer, timeout_s, what)
         try:
@@ -225,7 +225,7 @@ class PipeReader(AsyncGenerator[bytes, None]):
         except (OSError, asyncio.IncompleteReadError) as error:
             with contextlib.suppress(OSError):
                 self._writer.close()
-            raise Unavailable(f"The stream of {self._what} broke off before its end", "stream_lost") from error
+            raise Unavailable(f"The stream of {self._what} broke off before its end", ErrorCode.STREAM_LOST) from error
         self._ended = True
         return None
 

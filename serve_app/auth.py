@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.errors import error_answer
-from workers.common.errors import Unavailable
+from workers.common.errors import ErrorCode, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class TokenFile:
                 self._holders = _parse(self._path.read_text("utf-8"))
                 self._version = version
         except (OSError, UnicodeDecodeError) as error:
-            raise Unavailable(f"The tokens file {self._path} can't be read", "tokens_unavailable") from error
+            raise Unavailable(f"The tokens file {self._path} can't be read", ErrorCode.TOKENS_UNAVAILABLE) from error
         return self._holders.get(_digest(token))
 
 

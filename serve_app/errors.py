@@ -85,7 +85,7 @@ async def _domain_error(request: Request, error: Exception) -> JSONAnswer:
 
 async def _validation_error(request: Request, error: Exception) -> JSONAnswer:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - what the handler is registered for
-    return error_answer(422, validation_sentence(error.errors()), "validation_error")
+    return error_answer(422, validation_sentence(error.errors()), ErrorCode.VALIDATION_ERROR)
 
 
 def validation_sentence(problems: Sequence[Mapping[str, Any]]) -> str:
@@ -151,5 +151,7 @@ class ErrorGuard:
             if started:
                 # The status is gone already: breaking off is the only way left to say that the answer is not whole.
                 raise
-            answer = error_answer(500, "The server failed at this request; its log has the details", "internal_error")
+            answer = error_answer(
+                500, "The server failed at this request; its log has the details", ErrorCode.INTERNAL_ERROR
+            )
             await answer(scope, receive, send)

@@ -9,7 +9,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from workers.common.errors import Unprocessable
+from workers.common.errors import ErrorCode, Unprocessable
 
 #: A body over this size is parsed in a thread, so that it does not hold up the others' requests.
 _THREAD_BYTES: Final = 256 << 10
@@ -59,11 +59,11 @@ async def json_object(request: Request) -> dict[str, Any]:
 
 def _parse(body: bytes) -> dict[str, Any]:
     if not body.strip():
-        raise Unprocessable("The request needs a JSON object as its body", "invalid_json")
+        raise Unprocessable("The request needs a JSON object as its body", ErrorCode.INVALID_JSON)
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Unprocessable(f"The request's body is not valid JSON: {error}", "invalid_json") from error
+        raise Unprocessable(f"The request's body is not valid JSON: {error}", ErrorCode.INVALID_JSON) from error
     if not isinstance(content, dict):
-        raise Unprocessable("The request's body must be a JSON object", "invalid_json")
+        raise Unprocessable("The request's body must be a JSON object", ErrorCode.INVALID_JSON)
     return content

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from serve_app.http import to_json
-from workers.common.errors import InvalidInput
+from workers.common.errors import ErrorCode, InvalidInput
 from workers.jobs.records import JobRecord, State
 
 _STATES: Final = frozenset(State)
@@ -36,7 +36,9 @@ class Filter:
         words = [word.strip().lower() for word in (status or "").split(",") if word.strip()]
         unknown = [word for word in words if word not in _STATES]
         if unknown:
-            raise InvalidInput(f"There is no status {unknown[0]!r}; there are {', '.join(State)}", "invalid_status")
+            raise InvalidInput(
+                f"There is no status {unknown[0]!r}; there are {', '.join(State)}", ErrorCode.INVALID_STATUS
+            )
         states = frozenset(State(word) for word in words) or None
         return cls(states, host or None, submitted_by or None, q.casefold() if q else None)
 
@@ -95,7 +97,9 @@ def _decode(cursor: str) -> tuple[float, str]:
         at, job_id = text.split(" ")
         return float(at), job_id
     except (ValueError, binascii.Error) as error:
-        raise InvalidInput("`cursor` must be the X-Next-Cursor of an earlier answer", "invalid_cursor") from error
+        raise InvalidInput(
+            "`cursor` must be the X-Next-Cursor of an earlier answer", ErrorCode.INVALID_CURSOR
+        ) from error
 
 
 class Rows:

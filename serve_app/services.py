@@ -17,7 +17,7 @@ from serve_app import job_views
 from serve_app.job_listing import Rows
 from serve_app.settings import Settings
 from serve_app.streams import Seats
-from workers.common.errors import OpevaError, Unavailable
+from workers.common.errors import ErrorCode, OpevaError, Unavailable
 from workers.common.layout import Layout
 from workers.common.options import Options
 from workers.jobs.experiment_configs import ConfigStore
@@ -116,7 +116,7 @@ class Services:
         except TimeoutError as error:
             raise Unavailable(
                 f"The shared storage at {self.options.shared_root} did not answer within {limit:g} s",
-                "storage_unavailable",
+                ErrorCode.STORAGE_UNAVAILABLE,
             ) from error
 
 

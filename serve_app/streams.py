@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from serve_app.errors import error_answer
 from serve_app.http import to_json
+from workers.common.errors import ErrorCode
 
 #: A comment of an event stream, so that neither side takes silence for an end.
 HEARTBEAT: Final = b": heartbeat\n\n"
@@ -58,7 +59,7 @@ class FollowStream(Stream):
         if seats.taken >= seats.total:
             await self._content.aclose()
             sentence = f"{seats.total} streams are open already, which is as many as this server follows at once"
-            await error_answer(503, sentence, "too_many_followers")(scope, receive, send)
+            await error_answer(503, sentence, ErrorCode.TOO_MANY_FOLLOWERS)(scope, receive, send)
             return
         seats.taken += 1
         try:

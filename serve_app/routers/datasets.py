@@ -29,7 +29,7 @@ from serve_app.services import Here, Services
 from serve_app.shielded import to_the_end
 from serve_app.streams import Stream
 from workers.common import names
-from workers.common.errors import InvalidInput
+from workers.common.errors import ErrorCode, InvalidInput
 from workers.common.files import remove_tree
 from workers.datasets.kept.archive import unpack, zipped
 from workers.datasets.kept.preview import DEFAULT_POINTS, MAX_POINTS, preview
@@ -138,11 +138,13 @@ async def upload_dataset(request: Request, here: Here) -> JSONAnswer:
         async with request.form(max_files=1, max_fields=10) as form:
             file, name = form.get("file"), names.dataset_name(form.get("name"))
             if not isinstance(file, UploadFile):
-                raise InvalidInput("The form needs a zip archive as its field 'file'", "no_file")
+                raise InvalidInput("The form needs a zip archive as its field 'file'", ErrorCode.NO_FILE)
             size = await to_the_end(asyncio.to_thread(_take_in, here, name, file))
     except HTTPException as error:
         if error.status_code == 400:
-            raise InvalidInput(f"The request is no form that can be read: {error.detail}", "bad_form") from error
+            raise InvalidInput(
+                f"The request is no form that can be read: {error.detail}", ErrorCode.BAD_FORM
+            ) from error
         raise
     return JSONAnswer({"message": f"The dataset {name!r} was uploaded", "name": name, "size": size})
 

@@ -14,7 +14,7 @@ from serve_app.models.common import problems
 from serve_app.models.hosts import Health
 from serve_app.services import Here, Services
 from workers.common.clock import Stopwatch
-from workers.common.errors import OpevaError, Unavailable
+from workers.common.errors import ErrorCode, OpevaError, Unavailable
 from workers.common.files import storage_error
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ async def _check(what: str, here: Services, ask: Callable[[], Awaitable[Mapping[
 async def _supervisor(here: Services) -> dict[str, Any]:
     told = await here.jobs.health()
     if told.storage is not None:
-        raise Unavailable(f"The job supervisor can't write: {told.storage}", "storage_unavailable")
+        raise Unavailable(f"The job supervisor can't write: {told.storage}", ErrorCode.STORAGE_UNAVAILABLE)
     return {"cluster_id": told.cluster_id}
 
 

@@ -11,7 +11,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from workers.common.errors import NotFound, StorageFull, Unavailable
+from workers.common.errors import ErrorCode, NotFound, StorageFull, Unavailable
 
 #: What an OS says when there is no room: the disk is full, or the quota is used up.
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -21,7 +21,7 @@ def storage_error(error: OSError, path: Path) -> StorageFull | Unavailable:
     """The domain's error for an I/O error on the shared storage."""
     if error.errno in _FULL:
         return StorageFull(f"The shared storage is full: {path} could not be written")
-    return Unavailable(f"The shared storage failed at {path}: {error.strerror or error}", "storage_unavailable")
+    return Unavailable(f"The shared storage failed at {path}: {error.strerror or error}", ErrorCode.STORAGE_UNAVAILABLE)
 
 
 def sync_folder(folder: Path) -> None:

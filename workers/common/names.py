@@ -4,7 +4,7 @@ import re
 import uuid
 from typing import Final
 
-from workers.common.errors import InvalidInput
+from workers.common.errors import ErrorCode, InvalidInput
 
 #: The Ray namespace of the supervisor and the host agents.
 NAMESPACE: Final = "opeva"
@@ -41,16 +41,16 @@ _YAML = (".yaml", ".yml")
 def _plain(text: object, what: str) -> str:
     """`text` as a name that is safe as one path component on any system; `what` names it in the error."""
     if not isinstance(text, str) or not text:
-        raise InvalidInput(f"{what} must be a non-empty text", "invalid_name")
+        raise InvalidInput(f"{what} must be a non-empty text", ErrorCode.INVALID_NAME)
     if len(text.encode("utf-8", "surrogatepass")) > MAX_NAME:
-        raise InvalidInput(f"{what} is longer than {MAX_NAME} bytes", "invalid_name")
+        raise InvalidInput(f"{what} is longer than {MAX_NAME} bytes", ErrorCode.INVALID_NAME)
     if not _SAFE.fullmatch(text) or ".." in text or text.endswith((".", " ")):
         raise InvalidInput(
             f"{what} {text!r} may hold only letters, digits, '.', '_', '-' and spaces, starting with a letter or digit",
-            "invalid_name",
+            ErrorCode.INVALID_NAME,
         )
     if text.split(".")[0].lower() in _DEVICE_NAMES:
-        raise InvalidInput(f"{what} {text!r} is a device name on some systems", "invalid_name")
+        raise InvalidInput(f"{what} {text!r} is a device name on some systems", ErrorCode.INVALID_NAME)
     return text
 
 
@@ -60,7 +60,7 @@ def config_file_name(text: object) -> str:
         text = text.removeprefix("configs/")
     name = _plain(text, "The config's file name")
     if not name.lower().endswith(_YAML):
-        raise InvalidInput(f"The config's file name {name!r} must end in .yaml or .yml", "invalid_name")
+        raise InvalidInput(f"The config's file name {name!r} must end in .yaml or .yml", ErrorCode.INVALID_NAME)
     return name
 
 
@@ -68,7 +68,7 @@ def dataset_name(text: object) -> str:
     """The name of a dataset, which is also its folder's."""
     name = _plain(text, "The dataset's name")
     if name in _RESERVED_DATASETS:
-        raise InvalidInput(f"The dataset name {name!r} is reserved", "reserved_name")
+        raise InvalidInput(f"The dataset name {name!r} is reserved", ErrorCode.RESERVED_NAME)
     return name
 
 
@@ -77,14 +77,14 @@ def site_name(text: object) -> str:
     if not isinstance(text, str) or len(text) > 63 or not _SITE.fullmatch(text):
         raise InvalidInput(
             f"The site's name {text!r} may hold only letters, digits, '_' and '-', and at most 63 of them",
-            "invalid_name",
+            ErrorCode.INVALID_NAME,
         )
     if text.lower() in _DEVICE_NAMES:
-        raise InvalidInput(f"The site's name {text!r} is a device name on some systems", "invalid_name")
+        raise InvalidInput(f"The site's name {text!r} is a device name on some systems", ErrorCode.INVALID_NAME)
     if text.lower() in _SYSTEM_DATABASES:
-        raise InvalidInput(f"{text!r} is a database of MongoDB itself, not a site", "reserved_name")
+        raise InvalidInput(f"{text!r} is a database of MongoDB itself, not a site", ErrorCode.RESERVED_NAME)
     if text in _RESERVED_SITES:
-        raise InvalidInput(f"The site name {text!r} is reserved", "reserved_name")
+        raise InvalidInput(f"The site name {text!r} is reserved", ErrorCode.RESERVED_NAME)
     return text
 
 
@@ -92,7 +92,8 @@ def host_name(text: object) -> str:
     """A host's name, its address, `local`, or a tag."""
     if not isinstance(text, str) or len(text) > 253 or not _HOST.fullmatch(text):
         raise InvalidInput(
-            f"The host {text!r} must be a host's name or address, 'local', or a tag such as 'gpu_node'", "invalid_name"
+            f"The host {text!r} must be a host's name or address, 'local', or a tag such as 'gpu_node'",
+            ErrorCode.INVALID_NAME,
         )
     return text
 
@@ -111,7 +112,7 @@ def job_id(text: object) -> str:
         except ValueError:
             pass
     raise InvalidInput(
-        f"{text!r} is not a job id; ids look like 8f14e45f-ceea-4672-8f3b-0b6c0e1d2f3a", "invalid_job_id"
+        f"{text!r} is not a job id; ids look like 8f14e45f-ceea-4672-8f3b-0b6c0e1d2f3a", ErrorCode.INVALID_JOB_ID
     )
 
 

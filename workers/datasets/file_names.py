@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from workers.common.errors import InvalidInput
+from workers.common.errors import ErrorCode, InvalidInput
 
 SCHEMA_FILE: Final = "schema.json"
 MANIFEST_FILE: Final = "manifest.json"
@@ -41,7 +41,9 @@ def name_files(
     named += [(file, f"charger {c!r} of building {b!r}") for b, of in files.items() for c, file in of.items()]
     for file, owner in named:
         if file in owners:
-            raise InvalidInput(f"{owners[file]} and {owner} would both be the file {file}", "file_name_collision")
+            raise InvalidInput(
+                f"{owners[file]} and {owner} would both be the file {file}", ErrorCode.FILE_NAME_COLLISION
+            )
         owners[file] = owner
     return energy, files
 

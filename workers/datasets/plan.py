@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from workers.common.errors import InvalidInput, NotFound
+from workers.common.errors import ErrorCode, InvalidInput, NotFound
 from workers.datasets.asked.devices import BuildingDevices
 from workers.datasets.asked.request import DatasetRequest
 from workers.datasets.asked.site_schema import Selection, SiteSchema
@@ -70,17 +70,17 @@ def make_plan(
             continue
         sentence = f"Building {building!r} of the site {request.site!r} has no readings {_time(asked)}"
         if selection.by_name:
-            raise NotFound(sentence, "no_documents")
+            raise NotFound(sentence, ErrorCode.NO_DOCUMENTS)
         warnings.append(f"{sentence}: it is left out")
     if not buildings:
-        raise NotFound(f"The site {request.site!r} has no readings {_time(asked)}", "no_documents")
+        raise NotFound(f"The site {request.site!r} has no readings {_time(asked)}", ErrorCode.NO_DOCUMENTS)
     zone = ZoneInfo(request.time_zone or site.time_zone)
     bounds = {building: extent for building, extent in extents.items() if extent is not None}
     grid = _steady_start(_common(asked, bounds, warnings), zone, warnings)
     if grid.bins < _FEWEST_ROWS:
         raise InvalidInput(
             f"Only {grid.bins} step of {request.period} minutes is left {_time(grid)}; CityLearn needs {_FEWEST_ROWS}",
-            "window_too_short",
+            ErrorCode.WINDOW_TOO_SHORT,
         )
     chargers = {b: _chargers(b, site, summaries[b]) for b in buildings}
     energy_files, charger_files = name_files(buildings, chargers)
@@ -121,7 +121,7 @@ def _common(asked: Grid, extents: Mapping[str, tuple[int, int]], warnings: list[
             f"Buildings {latest!r} and {earliest!r} have no time in common: the first begins at"
             f" {iso_of_milliseconds(first * asked.period_ms)}, the other ends at"
             f" {iso_of_milliseconds((last + 1) * asked.period_ms)}",
-            "no_documents",
+            ErrorCode.NO_DOCUMENTS,
         )
     if grid.first > asked.first:
         warnings.append(f"The dataset begins at {iso_of_milliseconds(grid.start_ms)}, with building {latest!r}")

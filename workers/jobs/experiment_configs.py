@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from workers.common import names
-from workers.common.errors import Conflict, InvalidInput, NotFound, OpevaError, TooLarge
+from workers.common.errors import Conflict, ErrorCode, InvalidInput, NotFound, OpevaError, TooLarge
 from workers.common.files import read_beneath, storage_error, sync_folder, write_atomic
 from workers.common.layout import Layout
 from workers.jobs import strict_yaml
@@ -55,7 +55,9 @@ class ConfigStore:
         except OSError as error:
             raise storage_error(error, self._layout.config(name)) from error
         if len(raw) > self.max_bytes:
-            raise TooLarge(f"The experiment config {name} is larger than {self.max_bytes} bytes", "config_too_large")
+            raise TooLarge(
+                f"The experiment config {name} is larger than {self.max_bytes} bytes", ErrorCode.CONFIG_TOO_LARGE
+            )
         return strict_yaml.decode(raw, name)
 
     def read(self, name: str) -> dict[str, Any]:
@@ -224,8 +226,8 @@ def _is_name(text: str) -> bool:
 
 
 def _unknown(name: str) -> NotFound:
-    return NotFound(f"There is no experiment config {name}", "config_not_found")
+    return NotFound(f"There is no experiment config {name}", ErrorCode.CONFIG_NOT_FOUND)
 
 
 def _exists(name: str) -> Conflict:
-    return Conflict(f"There is an experiment config {name} already", "config_exists")
+    return Conflict(f"There is an experiment config {name} already", ErrorCode.CONFIG_EXISTS)

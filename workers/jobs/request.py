@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, Self
 
 from workers.common import names
-from workers.common.errors import InvalidInput
+from workers.common.errors import ErrorCode, InvalidInput
 from workers.common.layout import Layout
 from workers.common.options import Options
 from workers.jobs import strict_yaml
@@ -287,7 +287,7 @@ def _check_datasets(content: dict[str, Any], where: str, layout: Layout) -> None
             raise InvalidInput(
                 f"{field_name} is the relative path {value!r}; give it as the container sees it, "
                 f"such as {CONTAINER_ROOT}/datasets/<name>/schema.json",
-                "dataset_path_relative",
+                ErrorCode.DATASET_PATH_RELATIVE,
             )
         # `//data` is kept apart by POSIX and is the same to Linux.
         path = PurePosixPath("/", *path.parts[1:])
@@ -295,9 +295,11 @@ def _check_datasets(content: dict[str, Any], where: str, layout: Layout) -> None
             continue
         inner = path.relative_to(CONTAINER_ROOT)
         if ".." in inner.parts:
-            raise InvalidInput(f"{field_name} is {value!r}, and '..' is not allowed there", "dataset_path_invalid")
+            raise InvalidInput(
+                f"{field_name} is {value!r}, and '..' is not allowed there", ErrorCode.DATASET_PATH_INVALID
+            )
         if (inner.parts and inner.parts[0] in _MASKED) or not _exists(layout.root, inner):
-            raise InvalidInput(f"{field_name} is {value!r}, which does not exist", "dataset_not_found")
+            raise InvalidInput(f"{field_name} is {value!r}, which does not exist", ErrorCode.DATASET_NOT_FOUND)
 
 
 def _exists(root: Path, inner: PurePosixPath) -> bool:

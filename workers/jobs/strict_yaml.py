@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 import yaml
 
-from workers.common.errors import InvalidInput, TooLarge, Unprocessable
+from workers.common.errors import ErrorCode, InvalidInput, TooLarge, Unprocessable
 
 #: Nesting of mappings and lists, aliases followed; experiment configs have about six levels.
 MAX_DEPTH: Final = 64
@@ -131,13 +131,13 @@ _Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def _refuse(where: str, line: int, column: int, problem: str) -> NoReturn:
-    raise Unprocessable(f"{where}, line {line}, column {column}: {problem}", "invalid_yaml")
+    raise Unprocessable(f"{where}, line {line}, column {column}: {problem}", ErrorCode.INVALID_YAML)
 
 
 def _check_text(text: str, where: str, max_bytes: int) -> None:
     # Each character takes a byte or more: a text that is far too long isn't encoded first.
     if len(text) > max_bytes or len(text.encode("utf-8", "surrogatepass")) > max_bytes:
-        raise TooLarge(f"{where} is larger than {max_bytes} bytes", "config_too_large")
+        raise TooLarge(f"{where} is larger than {max_bytes} bytes", ErrorCode.CONFIG_TOO_LARGE)
     start = 1 if text.startswith("\ufeff") else 0
     found = _NOT_PRINTABLE.search(text, start)
     if found is None:
@@ -150,16 +150,16 @@ def _check_text(text: str, where: str, max_bytes: int) -> None:
 
 def _check_value(value: Any, field: str, depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise InvalidInput(f"{field} nests deeper than {MAX_DEPTH} levels", "invalid_config")
+        raise InvalidInput(f"{field} nests deeper than {MAX_DEPTH} levels", ErrorCode.INVALID_CONFIG)
     if isinstance(value, str):
         if _SURROGATE.search(value):
-            raise InvalidInput(f"{field} holds a lone surrogate, which no text can carry", "invalid_config")
+            raise InvalidInput(f"{field} holds a lone surrogate, which no text can carry", ErrorCode.INVALID_CONFIG)
     elif isinstance(value, dict):
         for key, entry in value.items():
             if not isinstance(key, str):
-                raise InvalidInput(f"{field} has the key {key!r}, which is not a text", "invalid_config")
+                raise InvalidInput(f"{field} has the key {key!r}, which is not a text", ErrorCode.INVALID_CONFIG)
             if _SURROGATE.search(key):
-                raise InvalidInput(f"{field} has a key with a lone surrogate, {key!a}", "invalid_config")
+                raise InvalidInput(f"{field} has a key with a lone surrogate, {key!a}", ErrorCode.INVALID_CONFIG)
             _check_value(entry, f"{field}.{key}", depth + 1)
     elif isinstance(value, list):
         for index, entry in enumerate(value):
@@ -167,9 +167,9 @@ def _check_value(value: Any, field: str, depth: int) -> None:
     elif isinstance(value, int):
         # Python refuses to write integers of more digits than this (about log10 of 2 a bit).
         if value.bit_length() > _MAX_DIGITS * 3:
-            raise InvalidInput(f"{field} is a number of more than {_MAX_DIGITS} digits", "invalid_config")
+            raise InvalidInput(f"{field} is a number of more than {_MAX_DIGITS} digits", ErrorCode.INVALID_CONFIG)
     elif value is not None and not isinstance(value, float):
-        raise InvalidInput(f"{field} is a {type(value).__name__}, which JSON does not have", "invalid_config")
+        raise InvalidInput(f"{field} is a {type(value).__name__}, which JSON does not have", ErrorCode.INVALID_CONFIG)
 
 
 class _Composer:
@@ -209,7 +209,7 @@ class _Composer:
             raise TooLarge(
                 f"{self._where}, line {line}, column {column}: with its aliases followed, the config is larger than "
                 f"{self._max_weight} characters",
-                "config_too_large",
+                ErrorCode.CONFIG_TOO_LARGE,
             )
 
     def _node(self, event: Any, depth: int) -> _Node:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from workers.common import json_values
-from workers.common.errors import Conflict, NotFound
+from workers.common.errors import Conflict, ErrorCode, NotFound
 from workers.common.files import read_beneath, remove_tree, storage_error, sync_folder, write_atomic
 from workers.common.layout import Layout
 
@@ -49,10 +49,10 @@ def create(layout: Layout, job_id: str, snapshot: str, info: dict[str, Any]) -> 
         layout.records.mkdir(exist_ok=True)
         layout.jobs.mkdir(exist_ok=True)
         if layout.job(job_id).exists():
-            raise Conflict(f"There is a job {job_id} already", "job_exists")
+            raise Conflict(f"There is a job {job_id} already", ErrorCode.JOB_EXISTS)
         private.mkdir()
     except FileExistsError as error:
-        raise Conflict(f"There is a job {job_id} already", "job_exists") from error
+        raise Conflict(f"There is a job {job_id} already", ErrorCode.JOB_EXISTS) from error
     except OSError as error:
         raise storage_error(error, private) from error
     try:
@@ -99,7 +99,7 @@ def read_snapshot(layout: Layout, job_id: str) -> str:
     try:
         return layout.snapshot(job_id).read_bytes().decode()
     except FileNotFoundError as error:
-        raise NotFound(f"The config of job {job_id} is not there", "config_not_found") from error
+        raise NotFound(f"The config of job {job_id} is not there", ErrorCode.CONFIG_NOT_FOUND) from error
     except OSError as error:
         raise storage_error(error, layout.snapshot(job_id)) from error
 
@@ -116,7 +116,7 @@ def write_info(layout: Layout, job_id: str, info: dict[str, Any]) -> None:
     try:
         write_atomic(path, content.encode(), durable=False, mode=_OPEN_FILE)
     except FileNotFoundError as error:
-        raise NotFound(f"The folder of job {job_id} is gone", "job_not_found") from error
+        raise NotFound(f"The folder of job {job_id} is gone", ErrorCode.JOB_NOT_FOUND) from error
     except OSError as error:
         raise storage_error(error, path) from error
 

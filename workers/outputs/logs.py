@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from workers.common.errors import InvalidInput, NotFound
+from workers.common.errors import ErrorCode, InvalidInput, NotFound
 from workers.common.files import open_beneath, open_regular, storage_error
 from workers.common.layout import Layout
 from workers.host.log_index import TimeIndex
@@ -274,7 +274,7 @@ def parse_since(value: str) -> float:
     except ValueError:
         return parse_instant(value, "since")
     if not 0 <= seconds < 1e11:
-        raise InvalidInput(f"since {value[:80]!r} is not a time in epoch seconds", "invalid_time")
+        raise InvalidInput(f"since {value[:80]!r} is not a time in epoch seconds", ErrorCode.INVALID_TIME)
     return seconds
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from workers.common.errors import InvalidInput, NotFound
+from workers.common.errors import ErrorCode, InvalidInput, NotFound
 from workers.common.files import open_beneath, open_regular, storage_error
 from workers.common.layout import Layout
 
@@ -44,7 +44,7 @@ def index(layout: Layout, job_id: str, session: str = LATEST) -> dict[str, Any]:
     session = _chosen(sessions, session)
     files = _files(layout, job_id, session) if session in sessions or session == "" else None
     if files is None:
-        raise NotFound(f"Job {job_id} has no simulation data of a session {session!r}", "session_not_found")
+        raise NotFound(f"Job {job_id} has no simulation data of a session {session!r}", ErrorCode.SESSION_NOT_FOUND)
     return {
         "job_id": job_id,
         "session": session,
@@ -69,7 +69,7 @@ def open_file(layout: Layout, job_id: str, session: str, relative_path: str) -> 
         descriptor = open_regular(layout.jobs, str(inner))
         status = os.fstat(descriptor)
     except (NotFound, FileNotFoundError) as error:
-        raise NotFound(f"Job {job_id} has no simulation data file {relative_path}", "file_not_found") from error
+        raise NotFound(f"Job {job_id} has no simulation data file {relative_path}", ErrorCode.FILE_NOT_FOUND) from error
     except OSError as error:
         raise storage_error(error, layout.jobs / inner) from error
     return DataFile(descriptor, path.name, status.st_size, status.st_mtime)

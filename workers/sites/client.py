@@ -16,7 +16,7 @@ from pymongo.errors import (
 )
 
 from workers.common.clock import Stopwatch
-from workers.common.errors import NotFound, OpevaError, Unavailable
+from workers.common.errors import ErrorCode, NotFound, OpevaError, Unavailable
 from workers.sites.options import SitesOptions
 
 logger = logging.getLogger(__name__)
@@ -107,26 +107,31 @@ class MongoConnection:
     def _ours(self, error: PyMongoError, what: str, seconds: float) -> OpevaError:
         code = error.code if isinstance(error, OperationFailure) else None
         if code == UNAUTHORIZED:
-            return NotFound(f"The user of OPEVA_MONGO_URI may not read {what} at MongoDB {self.server}", "not_readable")
+            return NotFound(
+                f"The user of OPEVA_MONGO_URI may not read {what} at MongoDB {self.server}", ErrorCode.NOT_READABLE
+            )
         # While it chooses a server, pymongo tells of a refused password in the text alone.
         if code in _AUTHENTICATION or "authentication failed" in str(error).lower():
             return Unavailable(
-                f"MongoDB at {self.server} refuses the user or password of OPEVA_MONGO_URI ({what})", "mongo_refused"
+                f"MongoDB at {self.server} refuses the user or password of OPEVA_MONGO_URI ({what})",
+                ErrorCode.MONGO_REFUSED,
             )
         if error.timeout or isinstance(error, ConnectionFailure):
             return Unavailable(
                 f"MongoDB at {self.server} did not answer for {what} (limit {seconds:g} s):"
                 " check that it runs and that OPEVA_MONGO_URI is right",
-                "mongo_unavailable",
+                ErrorCode.MONGO_UNAVAILABLE,
             )
         logger.warning("MongoDB at %s failed at %s", self.server, what, exc_info=error)
         reason = error.details.get("errmsg") if isinstance(error, OperationFailure) and error.details else None
-        return Unavailable(f"MongoDB at {self.server} failed at {what}: {str(reason or error)[:300]}", "mongo_error")
+        return Unavailable(
+            f"MongoDB at {self.server} failed at {what}: {str(reason or error)[:300]}", ErrorCode.MONGO_ERROR
+        )
 
     def _make(self) -> Client:
         options = self.options
         if not options.mongo_uri:
-            raise Unavailable("No MongoDB is configured: set OPEVA_MONGO_URI", "mongo_not_configured")
+            raise Unavailable("No MongoDB is configured: set OPEVA_MONGO_URI", ErrorCode.MONGO_NOT_CONFIGURED)
         limit = int(options.mongo_timeout_s * 1000)
         try:
             return pymongo.MongoClient(
@@ -148,7 +153,7 @@ class MongoConnection:
             logger.warning("OPEVA_MONGO_URI is not usable: %s", type(error).__name__)
             raise Unavailable(
                 f"OPEVA_MONGO_URI can't be used ({self.server}): write it like mongodb://user:password@host:27017",
-                "mongo_not_configured",
+                ErrorCode.MONGO_NOT_CONFIGURED,
             ) from None
 
 

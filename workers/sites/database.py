@@ -11,7 +11,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from workers.common import names
-from workers.common.errors import InvalidInput, NotFound, Unavailable
+from workers.common.errors import ErrorCode, InvalidInput, NotFound, Unavailable
 from workers.sites.client import UNAUTHORIZED, Document, MongoConnection
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Site:
         if missing:
             raise NotFound(
                 f"Site '{self.name}' has no collection {', '.join(repr(name[:120]) for name in missing)}",
-                "collection_not_found",
+                ErrorCode.COLLECTION_NOT_FOUND,
             )
         return tuple(dict.fromkeys(wanted))
 
@@ -74,7 +74,7 @@ class Sites:
         except NotFound as error:
             raise Unavailable(
                 f"MongoDB at {self.connection.server} does not let the user of OPEVA_MONGO_URI list its databases",
-                "mongo_refused",
+                ErrorCode.MONGO_REFUSED,
             ) from error
 
     def open(self, name: str) -> Site:
@@ -88,7 +88,9 @@ class Sites:
         names.site_name(name)
         with self.connection.short(f"site '{name}'"):
             if not self._exists(name):
-                raise NotFound(f"There is no site '{name}' at MongoDB {self.connection.server}", "site_not_found")
+                raise NotFound(
+                    f"There is no site '{name}' at MongoDB {self.connection.server}", ErrorCode.SITE_NOT_FOUND
+                )
             database = self.connection.client()[name]
             found = tuple(
                 sorted(

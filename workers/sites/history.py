@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from workers.common.errors import InvalidInput, OpevaError, Unavailable
+from workers.common.errors import ErrorCode, InvalidInput, OpevaError, Unavailable
 from workers.sites import buckets, instants
 from workers.sites.client import Document, MongoConnection
 from workers.sites.cursors import CollectionReader, Stamped
@@ -97,13 +97,13 @@ def _answer(
                         separator = b","
         except OpevaError as error:
             # The server is gone: no need to wait for it once for each collection that is left.
-            gone = error if error.code == "mongo_unavailable" else None
+            gone = error if error.code == ErrorCode.MONGO_UNAVAILABLE else None
             end |= {"error": error.detail, "code": error.code}
         except Exception:
             # Whatever a stored document does to its decoding, it must not cost the other collections.
             logger.exception("%s of site %s can't be read", page.collection, site.name)
             bad = Unavailable(f"A document in {page.collection} of site '{site.name}' can't be read")
-            end |= {"error": bad.detail, "code": "unreadable_document"}
+            end |= {"error": bad.detail, "code": ErrorCode.UNREADABLE_DOCUMENT.value}
         yield b"]," + dump(end)[1:]
     yield b"}}"
 
@@ -144,18 +144,19 @@ def _buckets(reader: CollectionReader, page: Cursor) -> Iterator[tuple[Document,
 def _range_of(from_ts: str | None, until_ts: str | None, minutes: int | None) -> tuple[float, float]:
     if minutes is not None:
         if from_ts is not None or until_ts is not None:
-            raise InvalidInput("Give either minutes or from_ts and until_ts, not both", "invalid_range")
+            raise InvalidInput("Give either minutes or from_ts and until_ts, not both", ErrorCode.INVALID_RANGE)
         now = time.time()
         return now - minutes * _MINUTE, now
     if from_ts is None and until_ts is None:
-        raise InvalidInput("Give from_ts and until_ts, or minutes to count back from now", "invalid_range")
+        raise InvalidInput("Give from_ts and until_ts, or minutes to count back from now", ErrorCode.INVALID_RANGE)
     if from_ts is None or until_ts is None:
         given, missing = ("from_ts", "until_ts") if until_ts is None else ("until_ts", "from_ts")
-        raise InvalidInput(f"{given} needs {missing} beside it: a range has two ends", "invalid_range")
+        raise InvalidInput(f"{given} needs {missing} beside it: a range has two ends", ErrorCode.INVALID_RANGE)
     start, stop = instants.parse_instant(from_ts, "from_ts"), instants.parse_instant(until_ts, "until_ts")
     if start >= stop:
         raise InvalidInput(
-            f"from_ts ({instants.iso(start)}) must be earlier than until_ts ({instants.iso(stop)})", "invalid_range"
+            f"from_ts ({instants.iso(start)}) must be earlier than until_ts ({instants.iso(stop)})",
+            ErrorCode.INVALID_RANGE,
         )
     return start, stop
 
@@ -174,7 +175,8 @@ def _continued(
     named = [page.collection for page in pages]
     if len(set(named)) < len(named) or (collections and set(named) - set(collections)):
         raise InvalidInput(
-            f"The cursors are of {', '.join(named)}: give one for each collection that you name", "invalid_cursor"
+            f"The cursors are of {', '.join(named)}: give one for each collection that you name",
+            ErrorCode.INVALID_CURSOR,
         )
     for page in pages:
         stop = page.range.stop
@@ -186,7 +188,7 @@ def _continued(
             or (granularity_minutes is not None and granularity_minutes != granularity)
         ):
             raise InvalidInput(
-                "A cursor goes on with the range and granularity that it was made with", "invalid_cursor"
+                "A cursor goes on with the range and granularity that it was made with", ErrorCode.INVALID_CURSOR
             )
     if from_ts is not None:
         instants.parse_instant(from_ts, "from_ts")

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 from bson.datetime_ms import DatetimeMS
 from bson.decimal128 import Decimal128
 
-from workers.common.errors import InvalidInput
+from workers.common.errors import ErrorCode, InvalidInput
 
 DAY_S: Final = 86400.0
 #: Numbers from here on are milliseconds: as seconds they would lie after the year 5138, as milliseconds this is 1973.
@@ -150,7 +150,7 @@ def parse_instant(text: str, what: str) -> float:
     raise InvalidInput(
         f"{what} {text[:80]!r} can't be read as a time: write it like 2025-06-07T14:30:00Z, 2025-06-07T15:30:00+01:00"
         " or 2025-06-07 14:30:00 (UTC where no offset is given)",
-        "invalid_time",
+        ErrorCode.INVALID_TIME,
     )
 
 

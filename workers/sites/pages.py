@@ -14,7 +14,7 @@ import bson
 from bson.errors import BSONError
 from bson.objectid import ObjectId
 
-from workers.common.errors import InvalidInput
+from workers.common.errors import ErrorCode, InvalidInput
 from workers.sites.cursors import Stamped
 from workers.sites.indexes import FIELD
 from workers.sites.stamps import STAMPS
@@ -94,7 +94,7 @@ class Cursor:
         except (BSONError, binascii.Error, ValueError, TypeError, KeyError, OverflowError) as error:
             raise InvalidInput(
                 f"cursor {text[:40]!r} is not one that this API gave out: take next_cursor of the previous page",
-                "invalid_cursor",
+                ErrorCode.INVALID_CURSOR,
             ) from error
 
 

@@ -12,7 +12,7 @@ from pymongo.collection import Collection
 from pymongo.errors import DocumentTooLarge, DuplicateKeyError, OperationFailure
 
 from workers.common import names
-from workers.common.errors import Conflict, InvalidInput, NotFound, TooLarge
+from workers.common.errors import Conflict, ErrorCode, InvalidInput, NotFound, TooLarge
 from workers.sites import schema_checks
 from workers.sites.client import Document, MongoConnection
 from workers.sites.database import BUILDING_PREFIX, SCHEMA, Sites
@@ -37,7 +37,7 @@ class Schemas:
         """Raises NotFound if there is no such site, or it has no schema."""
         found = self._sites.open(site)
         if found.schema is None:
-            raise NotFound(f"Site '{site}' has no schema; POST /schema/create makes one", "schema_not_found")
+            raise NotFound(f"Site '{site}' has no schema; POST /schema/create makes one", ErrorCode.SCHEMA_NOT_FOUND)
         return found.schema
 
     def create(self, site: str, schema: dict[str, Any]) -> list[str]:
@@ -54,7 +54,7 @@ class Schemas:
                 self._collection(site).insert_one({"_id": SCHEMA, SCHEMA: schema})
             except DuplicateKeyError:
                 raise Conflict(
-                    f"Site '{site}' has a schema already; PUT /schema/update/{site} changes it", "schema_exists"
+                    f"Site '{site}' has a schema already; PUT /schema/update/{site} changes it", ErrorCode.SCHEMA_EXISTS
                 ) from None
         return self._warnings(site, schema)
 
@@ -72,7 +72,9 @@ class Schemas:
             stored = {"_id": SCHEMA, SCHEMA: schema}
             changed = found.schema is not None and self._collection(site).replace_one({"_id": SCHEMA}, stored)
         if not changed or changed.matched_count == 0:
-            raise NotFound(f"Site '{site}' has no schema to update; POST /schema/create makes one", "schema_not_found")
+            raise NotFound(
+                f"Site '{site}' has no schema to update; POST /schema/create makes one", ErrorCode.SCHEMA_NOT_FOUND
+            )
         return self._warnings(site, schema)
 
     def _collection(self, site: str) -> Collection[Document]:
@@ -101,7 +103,7 @@ def _refusal(error: Exception, site: str) -> InvalidInput | TooLarge | Conflict 
     if isinstance(error, DocumentTooLarge) or code in _TOO_LARGE:
         return TooLarge(f"The schema of site '{site}' is over {_LARGEST >> 20} MB, MongoDB's limit for a document")
     if code == _NAME_TAKEN:
-        return Conflict(f"There is a site whose name differs from '{site}' only in case", "site_name_taken")
+        return Conflict(f"There is a site whose name differs from '{site}' only in case", ErrorCode.SITE_NAME_TAKEN)
     if not isinstance(error, OperationFailure) or code in _NOT_ACCEPTED:
-        return InvalidInput(f"MongoDB can't hold this schema: {str(error)[:200]}", "invalid_schema")
+        return InvalidInput(f"MongoDB can't hold this schema: {str(error)[:200]}", ErrorCode.INVALID_SCHEMA)
     return None

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from workers.common.errors import OpevaError, Unavailable
+from workers.common.errors import ErrorCode, OpevaError, Unavailable
 from workers.sites.client import Document, MongoConnection
 from workers.sites.cursors import CollectionReader
 from workers.sites.database import Site
@@ -81,13 +81,15 @@ class _Source:
             with self._connection.errors(f"{name} of site '{self._site.name}'"):
                 yield from self._read(name)
         except OpevaError as error:
-            if error.code == "mongo_unavailable" and isinstance(error, Unavailable):
+            if error.code == ErrorCode.MONGO_UNAVAILABLE and isinstance(error, Unavailable):
                 self._gone = error
             yield error
         except Exception:
             # Whatever a stored document does to its decoding, it must not cost the other collections.
             logger.exception("%s of site %s can't be read", name, self._site.name)
-            yield Unavailable(f"A document in {name} of site '{self._site.name}' can't be read", "unreadable_document")
+            yield Unavailable(
+                f"A document in {name} of site '{self._site.name}' can't be read", ErrorCode.UNREADABLE_DOCUMENT
+            )
 
     def _read(self, name: str) -> Iterator[list[Document]]:
         reader = CollectionReader(self._site.collection(name), self._site.source_zone, self._floors)

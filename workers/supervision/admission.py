@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 from workers.common.clock import now
-from workers.common.errors import Conflict, Unavailable
+from workers.common.errors import Conflict, ErrorCode, Unavailable
 from workers.common.files import storage_error
 from workers.common.options import Options
 from workers.jobs.experiment_configs import ConfigStore
@@ -54,7 +54,7 @@ class Admission:
                 return made, False
             old = self._book.get(job_id)
             if not old.terminal:
-                raise Conflict(f"Job {job_id} has not ended ({old.state}); stop it first", "job_active")
+                raise Conflict(f"Job {job_id} has not ended ({old.state}); stop it first", ErrorCode.JOB_ACTIVE)
             snapshot = await asyncio.to_thread(job_folder.read_snapshot, self._book.layout, job_id)
             request = _request_again(old, snapshot, submitted_by or old.submitted_by)
             return await self._make(new_id, request, requeued_from=job_id), True
@@ -65,7 +65,7 @@ class Admission:
         if known is not None and known.body_hash != request.body_hash:
             raise Conflict(
                 f"The idempotency key {key!r} was used for another request, which became job {known.job_id}",
-                "idempotency_key_reused",
+                ErrorCode.IDEMPOTENCY_KEY_REUSED,
             )
         return known
 
@@ -92,10 +92,10 @@ class Admission:
         online = [host for host in wanted if host.online]
         if not online:
             which = "No host of the cluster" if target is None else f"The host {target}"
-            raise Unavailable(f"{which} is reachable", "host_unreachable")
+            raise Unavailable(f"{which} is reachable", ErrorCode.HOST_UNREACHABLE)
         if not any(host.docker for host in online):
             faults = "; ".join(f"docker unavailable on host {host.name}: {host.docker_error}" for host in online)
-            raise Unavailable(faults, "docker_unavailable")
+            raise Unavailable(faults, ErrorCode.DOCKER_UNAVAILABLE)
 
     async def _write(self, record: JobRecord, request: JobRequest) -> None:
         layout = self._book.layout

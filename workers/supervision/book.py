@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from workers.common.errors import NotFound
+from workers.common.errors import ErrorCode, NotFound
 from workers.common.layout import Layout
 from workers.jobs.events import JobEvent
 from workers.jobs.records import JobRecord
@@ -34,7 +34,7 @@ class JobBook:
         try:
             return self._records[job_id]
         except KeyError:
-            raise NotFound(f"There is no job {job_id}", "job_not_found") from None
+            raise NotFound(f"There is no job {job_id}", ErrorCode.JOB_NOT_FOUND) from None
 
     def find(self, job_id: str) -> JobRecord | None:
         """The record of a job, or None."""

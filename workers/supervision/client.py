@@ -17,7 +17,7 @@ import ray
 from workers.common import names
 from workers.common.answers import value_of
 from workers.common.clock import Deadline, Stopwatch
-from workers.common.errors import NotFound, OpevaError, Unavailable
+from workers.common.errors import ErrorCode, NotFound, OpevaError, Unavailable
 from workers.common.options import Options
 from workers.jobs.records import JobRecord, State
 from workers.jobs.request import JobRequest
@@ -188,7 +188,7 @@ class JobsClient:
                 self._supervisor = None
             if deadline.left() < RETRY_S:
                 raise Unavailable(
-                    f"The job supervisor does not answer: {self._problem}", "supervisor_unavailable"
+                    f"The job supervisor does not answer: {self._problem}", ErrorCode.SUPERVISOR_UNAVAILABLE
                 ) from None
             await asyncio.sleep(RETRY_S)
 
@@ -211,7 +211,7 @@ class JobsClient:
             await asyncio.wait_for(self._synced.wait(), CALL_TIMEOUT_S)
         except TimeoutError:
             raise Unavailable(
-                f"The job supervisor does not answer: {self._problem}", "supervisor_unavailable"
+                f"The job supervisor does not answer: {self._problem}", ErrorCode.SUPERVISOR_UNAVAILABLE
             ) from None
 
     async def _keep_up(self) -> None:

@@ -6,7 +6,7 @@ it is the latter: then nothing is created and nothing swept.
 
 import uuid
 
-from workers.common.errors import Unavailable
+from workers.common.errors import ErrorCode, Unavailable
 from workers.common.files import storage_error, write_atomic
 from workers.common.layout import Layout
 
@@ -18,7 +18,7 @@ def read(layout: Layout) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise Unavailable(f"{layout.cluster_id} can't be read: {error}", "storage_unavailable") from error
+        raise Unavailable(f"{layout.cluster_id} can't be read: {error}", ErrorCode.STORAGE_UNAVAILABLE) from error
     return text or None
 
 

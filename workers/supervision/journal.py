@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from workers.common.clock import Stopwatch
-from workers.common.errors import OpevaError, StorageFull, Unavailable
+from workers.common.errors import ErrorCode, OpevaError, StorageFull, Unavailable
 from workers.common.files import storage_error
 from workers.common.layout import Layout
 from workers.jobs.record_files import TrackLines, write_record, write_track
@@ -87,7 +87,9 @@ class Journal:
             await asyncio.wait_for(waiter, timeout_s)
         except TimeoutError:
             path = self._layout.record(job_id)
-            late = Unavailable(f"The shared storage has not taken {path} for {timeout_s:g} s", "storage_unavailable")
+            late = Unavailable(
+                f"The shared storage has not taken {path} for {timeout_s:g} s", ErrorCode.STORAGE_UNAVAILABLE
+            )
             self.fault = self.fault or late
             raise late from None
 

@@ -27,7 +27,7 @@ import ray
 
 from workers.common import names
 from workers.common.clock import Deadline
-from workers.common.errors import Unavailable
+from workers.common.errors import ErrorCode, Unavailable
 from workers.common.version import code_version
 from workers.supervision.supervisor_answers import Given
 
@@ -71,11 +71,11 @@ def launch(options: dict[str, Any], gcs_address: str, *, replace: bool) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise Unavailable(
-            f"The job supervisor could not be made within {LAUNCH_DEADLINE_S:g} s", "supervisor_unavailable"
+            f"The job supervisor could not be made within {LAUNCH_DEADLINE_S:g} s", ErrorCode.SUPERVISOR_UNAVAILABLE
         ) from error
     if done.returncode != 0:
         last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
-        raise Unavailable(f"The job supervisor could not be made: {last}", "supervisor_unavailable")
+        raise Unavailable(f"The job supervisor could not be made: {last}", ErrorCode.SUPERVISOR_UNAVAILABLE)
 
 
 def environment(code: Path) -> dict[str, str]:

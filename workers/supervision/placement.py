@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workers.common import names
-from workers.common.errors import InvalidInput, NotFound
+from workers.common.errors import ErrorCode, InvalidInput, NotFound
 from workers.jobs.records import JobRecord, Reason
 from workers.supervision.hosts import Host
 
@@ -47,7 +47,7 @@ def find_target(target: str, hosts: Sequence[Host]) -> list[Host]:
         found = found or [host for host in hosts if target in host.tags]
     if not found:
         known = ", ".join(sorted(host.name for host in hosts)) or "none"
-        raise NotFound(f"There is no host {target!r}; hosts: {known}", "host_not_found")
+        raise NotFound(f"There is no host {target!r}; hosts: {known}", ErrorCode.HOST_NOT_FOUND)
     return found
 
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from workers.common.errors import OpevaError, Unavailable
+from workers.common.errors import ErrorCode, OpevaError, Unavailable
 from workers.common.layout import Layout
 from workers.supervision import identity
 
@@ -44,9 +44,9 @@ class RootWatch:
         if found is None:
             raise Unavailable(
                 f"{self._layout.root} does not hold this installation any more: is the shared folder mounted?",
-                "shared_root_missing",
+                ErrorCode.SHARED_ROOT_MISSING,
             )
-        raise Unavailable(f"{self._layout.root} holds another installation ({found})", "shared_root_other")
+        raise Unavailable(f"{self._layout.root} holds another installation ({found})", ErrorCode.SHARED_ROOT_OTHER)
 
     async def checked(self) -> None:
         """As `check`, with a deadline, for the event loop."""
@@ -65,13 +65,13 @@ class RootWatch:
         try:
             await asyncio.wait_for(looking, self._timeout_s)
         except OpevaError as error:
-            self._others = self._others + 1 if error.code == "shared_root_other" else 0
+            self._others = self._others + 1 if error.code == ErrorCode.SHARED_ROOT_OTHER else 0
             self._note(error)
         except TimeoutError:
             self._note(
                 Unavailable(
                     f"The shared storage at {self._layout.root} did not answer within {self._timeout_s:g} s",
-                    "storage_unavailable",
+                    ErrorCode.STORAGE_UNAVAILABLE,
                 )
             )
         else:

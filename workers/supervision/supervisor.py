@@ -16,7 +16,7 @@ from typing import Any, Concatenate, ParamSpec
 from workers.common import names
 from workers.common.answers import failure, success
 from workers.common.clock import Deadline, now
-from workers.common.errors import Conflict, NotFound, OpevaError, Unavailable
+from workers.common.errors import Conflict, ErrorCode, NotFound, OpevaError, Unavailable
 from workers.common.layout import Layout
 from workers.common.options import Options
 from workers.host.agent import HostAgent
@@ -83,7 +83,7 @@ class JobSupervisor:
         self._hosts = HostDirectory(self._options, version)
         self._readers = Readers()
         self._ready = asyncio.Event()
-        self._problem = Unavailable("it is starting", "supervisor_starting")
+        self._problem = Unavailable("it is starting", ErrorCode.SUPERVISOR_STARTING)
         self._retired = False
         self._tasks = [asyncio.create_task(self._hosts.watch()), asyncio.create_task(self._start())]
 
@@ -99,7 +99,7 @@ class JobSupervisor:
                 logger.error("The start waits: %s", error)
             except Exception as error:
                 # Whatever it is, only another try can make it a supervisor that works.
-                self._problem = Unavailable(str(error) or type(error).__name__, "supervisor_starting")
+                self._problem = Unavailable(str(error) or type(error).__name__, ErrorCode.SUPERVISOR_STARTING)
                 logger.exception("The start failed and is tried again")
             await asyncio.sleep(START_RETRY_S)
         self._ready.set()
@@ -152,13 +152,13 @@ class JobSupervisor:
         if answer["error"]:
             raise Unavailable(
                 f"{root} holds no installation, and whether containers of one run can't be known: {answer['error']}",
-                "shared_root_missing",
+                ErrorCode.SHARED_ROOT_MISSING,
             )
         if answer["containers"]:
             raise Unavailable(
                 f"{root} holds no installation, yet {len(answer['containers'])} containers of one run on the host"
                 f" {host}: is the shared folder mounted?",
-                "shared_root_missing",
+                ErrorCode.SHARED_ROOT_MISSING,
             )
 
     def _storage_fault(self) -> OpevaError | None:
@@ -175,7 +175,7 @@ class JobSupervisor:
     async def started(self) -> None:
         """Wait until the records are known. Raises Unavailable."""
         if self._retired:
-            raise Unavailable("The job supervisor makes way for a new one", "supervisor_starting")
+            raise Unavailable("The job supervisor makes way for a new one", ErrorCode.SUPERVISOR_STARTING)
         try:
             await asyncio.wait_for(self._ready.wait(), START_WAIT_S)
         except TimeoutError:
@@ -306,7 +306,7 @@ class JobSupervisor:
         if not record.terminal:
             if not force:
                 raise Conflict(
-                    f"Job {job_id} has not ended ({record.state}); stop it first, or use force", "job_active"
+                    f"Job {job_id} has not ended ({record.state}); stop it first, or use force", ErrorCode.JOB_ACTIVE
                 )
             await self._stop(job_id)
             record = await self._wait_for_end(record)
@@ -322,7 +322,7 @@ class JobSupervisor:
             await self._book.feed.wait(self._book.feed.number, min(0.5, deadline.left()))
         raise Unavailable(
             f"Job {record.job_id} could not be stopped on the host {record.host} yet; it is tried on, delete it later",
-            "stop_failed",
+            ErrorCode.STOP_FAILED,
         )
 
     async def changes(self, epoch: str, number: int, timeout_s: float, reader: str | None = None) -> dict[str, Any]:

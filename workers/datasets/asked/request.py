@@ -6,7 +6,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from workers.common import names
-from workers.common.errors import InvalidInput
+from workers.common.errors import ErrorCode, InvalidInput
 from workers.datasets.measures.columns import CHARGER_ARRIVAL_SOC, CHARGER_REQUIRED_SOC, SETTABLE_DEFAULTS
 from workers.datasets.measures.grid import DAY_MS, MINUTE_MS
 from workers.datasets.measures.numbers import number
@@ -99,7 +99,9 @@ def zone_name(value: object, what: str) -> str:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             # Unknown, a path out of the zones' folder, or a folder: none is a zone.
             pass
-    raise InvalidInput(f"{what} {value!r} is not a time zone; zones look like Europe/Lisbon", "invalid_time_zone")
+    raise InvalidInput(
+        f"{what} {value!r} is not a time zone; zones look like Europe/Lisbon", ErrorCode.INVALID_TIME_ZONE
+    )
 
 
 def _config(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,7 +120,8 @@ def _period(value: object) -> int:
     minutes = number(value)
     if isinstance(value, bool) or minutes != minutes // 1 or minutes < 1 or _DAY_MINUTES % minutes:
         raise InvalidInput(
-            f"period {value!r} must be a number of minutes that divides a day, such as 15, 30 or 60", "invalid_period"
+            f"period {value!r} must be a number of minutes that divides a day, such as 15, 30 or 60",
+            ErrorCode.INVALID_PERIOD,
         )
     return int(minutes)
 
@@ -126,7 +129,7 @@ def _period(value: object) -> int:
 def _window(start: object, end: object) -> tuple[int | None, int | None]:
     from_ms, until_ms = _instant(start, "from_ts"), _instant(end, "until_ts")
     if from_ms is not None and until_ms is not None and from_ms >= until_ms:
-        raise InvalidInput(f"from_ts {start} must be before until_ts {end}", "invalid_window")
+        raise InvalidInput(f"from_ts {start} must be before until_ts {end}", ErrorCode.INVALID_WINDOW)
     return from_ms, until_ms
 
 
@@ -134,7 +137,7 @@ def _instant(value: object, what: str) -> int | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise InvalidInput(f"{what} {value!r} must be a text such as 2025-06-07T14:30:00Z", "invalid_time")
+        raise InvalidInput(f"{what} {value!r} must be a text such as 2025-06-07T14:30:00Z", ErrorCode.INVALID_TIME)
     return round(parse_instant(value, what) * 1000)
 
 

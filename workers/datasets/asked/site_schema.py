@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from zoneinfo import ZoneInfo
 
-from workers.common.errors import NotFound
+from workers.common.errors import ErrorCode, NotFound
 from workers.datasets.asked.request import DatasetRequest, zone_name
 from workers.sites.database import BUILDING_PREFIX, SCHEMA
 
@@ -78,7 +78,7 @@ def select_buildings(request: DatasetRequest, schema: SiteSchema, collections: C
         chosen = {_known_name(name, schema, collections): name for name in request.selected_buildings}
         missing = [name for building, name in chosen.items() if collection_of(building) not in collections]
         if missing:
-            raise NotFound(f"The site {request.site!r} has no building {missing[0]!r}", "building_not_found")
+            raise NotFound(f"The site {request.site!r} has no building {missing[0]!r}", ErrorCode.BUILDING_NOT_FOUND)
         names = list(chosen)
     elif schema.buildings:
         included = [name for name, b in schema.buildings.items() if isinstance(b, Mapping) and b.get("include", True)]
@@ -91,7 +91,7 @@ def select_buildings(request: DatasetRequest, schema: SiteSchema, collections: C
     else:
         names = [c.removeprefix(BUILDING_PREFIX) for c in collections if c.startswith(BUILDING_PREFIX)]
     if not names:
-        raise NotFound(f"The site {request.site!r} has no building to make a dataset of", "building_not_found")
+        raise NotFound(f"The site {request.site!r} has no building to make a dataset of", ErrorCode.BUILDING_NOT_FOUND)
     buildings = {name: collection_of(name) for name in sorted(names)}
     return Selection(buildings, request.selected_buildings is not None, warnings)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypedDict
 
 from workers.common.clock import now
-from workers.common.errors import OpevaError
+from workers.common.errors import ErrorCode, OpevaError
 
 BuildState = Literal["queued", "running", "finished", "failed", "canceled"]
 QUEUED: Final = "queued"
@@ -14,8 +14,6 @@ FINISHED: Final = "finished"
 FAILED: Final = "failed"
 CANCELED: Final = "canceled"
 ENDED: Final = (FINISHED, FAILED, CANCELED)
-#: The code of the error that a build ends with which was asked to end.
-CANCELLED_CODE: Final = "build_cancelled"
 
 
 class BuildStatus(TypedDict):
@@ -68,7 +66,7 @@ class Build:
         if error is None:
             self.state, self.percent = FINISHED, 100.0
         else:
-            self.state = CANCELED if error.code == CANCELLED_CODE else FAILED
+            self.state = CANCELED if error.code == ErrorCode.BUILD_CANCELLED else FAILED
         self.stage = self.state
         self.finished_at = now()
 

@@ -16,7 +16,7 @@ import ray
 
 from workers.common import names
 from workers.common.clock import Deadline
-from workers.common.errors import NotFound, Unavailable
+from workers.common.errors import ErrorCode, NotFound, Unavailable
 from workers.common.files import remove_tree, storage_error
 from workers.datasets.asked.request import DatasetRequest
 from workers.datasets.asked.site_schema import Selection, SiteSchema
@@ -146,7 +146,7 @@ class _Run:
             found = [self._extent(site, connection, collection) for collection in inputs.selection.buildings.values()]
             known = [extent for extent in found if extent is not None]
             if not known:
-                raise NotFound(f"The site {site.name!r} has no documents with a timestamp", "no_documents")
+                raise NotFound(f"The site {site.name!r} has no documents with a timestamp", ErrorCode.NO_DOCUMENTS)
             start = min(extent.oldest_ms for extent in known) if start is None else start
             end = max(extent.newest_ms for extent in known) + 1 if end is None else end
         start, end = start // period * period, -(-end // period) * period
@@ -199,7 +199,8 @@ class _Run:
             if outcome is None or isinstance(outcome, Exception):
                 logger.error("Ray Data ended before all tasks of %s did", work.site, exc_info=outcome)
                 raise Unavailable(
-                    f"A task of the build failed: {type(outcome).__name__ if outcome else 'no answer'}", "build_failed"
+                    f"A task of the build failed: {type(outcome).__name__ if outcome else 'no answer'}",
+                    ErrorCode.BUILD_FAILED,
                 ) from outcome
             yield outcome
 
@@ -215,7 +216,7 @@ class _Run:
         if self._cancel.is_set():
             raise cancelled()
         if self._deadline.passed():
-            raise Unavailable(f"The build took longer than {self._deadline.seconds:g} s", "build_timeout")
+            raise Unavailable(f"The build took longer than {self._deadline.seconds:g} s", ErrorCode.BUILD_TIMEOUT)
 
 
 def _dataset(task: Callable[[R, Work], TaskAnswer], rows: Sequence[R], work: Work, readers: int) -> "ray.data.Dataset":

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from workers.common import names
 from workers.common.clock import now
-from workers.common.errors import Conflict, NotFound, OpevaError
+from workers.common.errors import Conflict, ErrorCode, NotFound, OpevaError
 from workers.common.files import remove_tree
 from workers.common.layout import Layout
 from workers.datasets.asked.request import parse_request
@@ -77,7 +77,7 @@ class BuildRegistry:
         with self._lock:
             earlier = self._builds.get(request.name)
             if earlier is not None and not earlier.ended.is_set():
-                raise Conflict(f"The dataset {request.name!r} is being built already", "build_running")
+                raise Conflict(f"The dataset {request.name!r} is being built already", ErrorCode.BUILD_RUNNING)
             self._builds[request.name] = build
 
         def work() -> None:
@@ -109,7 +109,7 @@ class BuildRegistry:
             return stored
         if exists:
             return already_finished(wanted)
-        raise NotFound(f"There is no dataset {wanted!r}, and none is being built", "dataset_not_found")
+        raise NotFound(f"There is no dataset {wanted!r}, and none is being built", ErrorCode.DATASET_NOT_FOUND)
 
     def cancel(self, name: object) -> BuildStatus:
         """Ask a build to end; one that has ended stays as it is. Raises NotFound."""

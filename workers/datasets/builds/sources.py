@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from workers.common.errors import InvalidInput
+from workers.common.errors import ErrorCode, InvalidInput
 from workers.datasets.asked.request import DatasetRequest
 from workers.datasets.file_names import CARBON_FILE, WEATHER_FILE
 from workers.datasets.kept.descriptions import row_times
@@ -39,7 +39,9 @@ def _source(name: str, files: list[Wanted], store: DatasetStore) -> SourceDatase
             table = pd.read_csv(folder / file, usecols=wanted)
             columns.update({column: table[column].to_numpy(dtype=np.float64) for column in wanted})
         except (OSError, ValueError) as error:
-            raise InvalidInput(f"{file} of the dataset {name!r} can't be used: {error}", "bad_source") from error
+            raise InvalidInput(
+                f"{file} of the dataset {name!r} can't be used: {error}", ErrorCode.BAD_SOURCE
+            ) from error
     times = row_times(store.manifest(name), f"the dataset {name!r}")
     if times is None:
         # Uploaded: its rows say no time.

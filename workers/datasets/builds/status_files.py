@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any, Final, cast
 
+from workers.common.errors import ErrorCode
 from workers.common.files import write_atomic
 from workers.common.layout import Layout
 from workers.datasets.builds.build import ENDED, FAILED, BuildStatus
@@ -47,7 +48,7 @@ class StatusFiles:
             if status is not None and status["status"] not in ENDED:
                 status["status"] = status["stage"] = FAILED
                 status["error"] = "The build was interrupted: the process that ran it ended"
-                status["code"] = "build_interrupted"
+                status["code"] = ErrorCode.BUILD_INTERRUPTED.value
                 self.store(status)
 
     def _path(self, name: str) -> Path:

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, Final, TypedDict
 
 from workers.common.answers import failure, success, value_of
-from workers.common.errors import Conflict, OpevaError
+from workers.common.errors import Conflict, ErrorCode, OpevaError
 from workers.common.files import storage_error, write_atomic
-from workers.datasets.builds.build import CANCELLED_CODE
 from workers.datasets.builds.niced import niced
 from workers.datasets.files.building import BuildingResult, complete_building
 from workers.datasets.measures.grid import TimeWindow
@@ -92,7 +91,7 @@ class Work:
 
 def cancelled() -> Conflict:
     """The error of a build that was asked to end."""
-    return Conflict("The build was cancelled", CANCELLED_CODE)
+    return Conflict("The build was cancelled", ErrorCode.BUILD_CANCELLED)
 
 
 def window_row(number: int, building: str, collection: str, window: TimeWindow, *, indexed: bool) -> WindowRow:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
-from workers.common.errors import InvalidInput, NotFound, TooLarge
+from workers.common.errors import ErrorCode, InvalidInput, NotFound, TooLarge
 from workers.common.files import open_regular, storage_error
 from workers.datasets.file_names import SCHEMA_FILE
 from workers.datasets.kept.store import dataset_files
@@ -78,7 +78,7 @@ def unpack(archive: BinaryIO, folder: Path, *, most_bytes: int, most_files: int)
             for path, info in entries:
                 left -= _write(opened, info, folder / path, left, most_bytes)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
-        raise InvalidInput(f"The file can't be unpacked as a zip archive: {error}", "bad_archive") from error
+        raise InvalidInput(f"The file can't be unpacked as a zip archive: {error}", ErrorCode.BAD_ARCHIVE) from error
     except OSError as error:
         raise storage_error(error, folder) from error
     _check(folder)
@@ -88,7 +88,7 @@ def unpack(archive: BinaryIO, folder: Path, *, most_bytes: int, most_files: int)
 def _entries(opened: zipfile.ZipFile, most_files: int) -> list[tuple[PurePosixPath, zipfile.ZipInfo]]:
     infos = [info for info in opened.infolist() if not info.is_dir()]
     if len(infos) > most_files:
-        raise TooLarge(f"The archive holds {len(infos)} files; {most_files} are allowed", "too_many_files")
+        raise TooLarge(f"The archive holds {len(infos)} files; {most_files} are allowed", ErrorCode.TOO_MANY_FILES)
     paths = [(_path(info), info) for info in infos]
     tops = {path.parts[0] for path, _ in paths}
     if len(tops) == 1 and all(len(path.parts) > 1 for path, _ in paths):
@@ -96,7 +96,7 @@ def _entries(opened: zipfile.ZipFile, most_files: int) -> list[tuple[PurePosixPa
     seen: set[str] = set()
     for path, _ in paths:
         if str(path).lower() in seen:
-            raise InvalidInput(f"The archive holds {str(path)!r} twice", "bad_archive")
+            raise InvalidInput(f"The archive holds {str(path)!r} twice", ErrorCode.BAD_ARCHIVE)
         seen.add(str(path).lower())
     return paths
 
@@ -106,12 +106,14 @@ def _path(info: zipfile.ZipInfo) -> PurePosixPath:
     path = PurePosixPath(name)
     inside = path.parts and not path.is_absolute() and ".." not in path.parts and ":" not in name
     if not inside or len(name.encode("utf-8", "surrogatepass")) > _MAX_PATH or not name.isprintable():
-        raise InvalidInput(f"The archive holds the path {info.filename[:100]!r}, which is not allowed", "bad_archive")
+        raise InvalidInput(
+            f"The archive holds the path {info.filename[:100]!r}, which is not allowed", ErrorCode.BAD_ARCHIVE
+        )
     mode = info.external_attr >> 16
     if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        raise InvalidInput(f"The archive holds {info.filename!r}, which is no regular file", "bad_archive")
+        raise InvalidInput(f"The archive holds {info.filename!r}, which is no regular file", ErrorCode.BAD_ARCHIVE)
     if info.flag_bits & 1:
-        raise InvalidInput(f"The archive holds {info.filename!r} encrypted", "bad_archive")
+        raise InvalidInput(f"The archive holds {info.filename!r} encrypted", ErrorCode.BAD_ARCHIVE)
     return path
 
 
@@ -129,7 +131,7 @@ def _write(opened: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, left: i
 
 
 def _too_large(most: int) -> TooLarge:
-    return TooLarge(f"The archive unpacks to more than {most} bytes", "dataset_too_large")
+    return TooLarge(f"The archive unpacks to more than {most} bytes", ErrorCode.DATASET_TOO_LARGE)
 
 
 def _check(folder: Path) -> None:
@@ -137,16 +139,16 @@ def _check(folder: Path) -> None:
     try:
         schema = json.loads((folder / SCHEMA_FILE).read_bytes())
     except FileNotFoundError:
-        raise InvalidInput(f"The archive holds no {SCHEMA_FILE}: it is no dataset", "not_a_dataset") from None
+        raise InvalidInput(f"The archive holds no {SCHEMA_FILE}: it is no dataset", ErrorCode.NOT_A_DATASET) from None
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{SCHEMA_FILE} is no JSON: {error}", "not_a_dataset") from error
+        raise InvalidInput(f"{SCHEMA_FILE} is no JSON: {error}", ErrorCode.NOT_A_DATASET) from error
     buildings = schema.get("buildings") if isinstance(schema, dict) else None
     if not isinstance(buildings, dict) or not buildings:
-        raise InvalidInput(f"{SCHEMA_FILE} has no buildings", "not_a_dataset")
+        raise InvalidInput(f"{SCHEMA_FILE} has no buildings", ErrorCode.NOT_A_DATASET)
     for name, building in buildings.items():
         file = building.get("energy_simulation") if isinstance(building, dict) else None
         if not isinstance(file, str) or not (folder / file).is_file():
             raise InvalidInput(
                 f"Building {name!r} of {SCHEMA_FILE} names the file {file!r}, which the archive doesn't hold",
-                "not_a_dataset",
+                ErrorCode.NOT_A_DATASET,
             )

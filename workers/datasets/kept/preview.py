@@ -8,7 +8,7 @@ from typing import Any, Final, TypedDict
 import numpy as np
 import pandas as pd
 
-from workers.common.errors import InvalidInput, NotFound
+from workers.common.errors import ErrorCode, InvalidInput, NotFound
 from workers.common.files import open_regular
 from workers.datasets.kept.descriptions import row_times
 from workers.sites.instants import iso_of_milliseconds
@@ -42,15 +42,17 @@ def preview(
     """
     name = file or _first_file(described)
     if not name.endswith(".csv"):
-        raise InvalidInput(f"{name!r} is no CSV file", "not_a_table")
+        raise InvalidInput(f"{name!r} is no CSV file", ErrorCode.NOT_A_TABLE)
     try:
         with os.fdopen(open_regular(folder, name), "rb") as opened:
             table = pd.read_csv(opened)
     except (ValueError, pd.errors.ParserError) as error:
-        raise InvalidInput(f"{name!r} can't be read as a table: {error}", "not_a_table") from error
+        raise InvalidInput(f"{name!r} can't be read as a table: {error}", ErrorCode.NOT_A_TABLE) from error
     unknown = [column for column in columns or () if column not in table.columns]
     if unknown:
-        raise InvalidInput(f"{name} has no column {unknown[0]!r}; it has {', '.join(table.columns)}", "unknown_column")
+        raise InvalidInput(
+            f"{name} has no column {unknown[0]!r}; it has {', '.join(table.columns)}", ErrorCode.UNKNOWN_COLUMN
+        )
     starts = np.unique(np.linspace(0, len(table), min(points, len(table)), endpoint=False).astype(np.int64))
     return {
         "file": name,
@@ -65,7 +67,7 @@ def _first_file(described: dict[str, Any]) -> str:
     files = [entry["name"] for entry in described.get("files", []) if entry["name"].endswith(".csv")]
     own = [name for name in files if name.lower().startswith("building")]
     if not files:
-        raise NotFound("The dataset has no CSV file", "file_not_found")
+        raise NotFound("The dataset has no CSV file", ErrorCode.FILE_NOT_FOUND)
     return str((own or files)[0])
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from workers.common import names
 from workers.common.clock import iso
-from workers.common.errors import Conflict, NotFound
+from workers.common.errors import Conflict, ErrorCode, NotFound
 from workers.common.files import read_beneath, remove_tree, storage_error, sync_folder, write_atomic
 from workers.common.layout import Layout
 from workers.datasets.file_names import MANIFEST_FILE, SCHEMA_FILE
@@ -48,7 +48,7 @@ class DatasetStore:
         """
         folder = self._layout.dataset(names.dataset_name(name))
         if folder.is_symlink() or not folder.is_dir():
-            raise NotFound(f"There is no dataset {name!r}", "dataset_not_found")
+            raise NotFound(f"There is no dataset {name!r}", ErrorCode.DATASET_NOT_FOUND)
         return folder
 
     def exists(self, name: str) -> bool:
@@ -81,7 +81,7 @@ class DatasetStore:
         folder = self.folder(name)
         described = _json(folder, MANIFEST_FILE)
         if described is None:
-            raise NotFound(f"The dataset {name!r} has no manifest", "no_manifest")
+            raise NotFound(f"The dataset {name!r} has no manifest", ErrorCode.NO_MANIFEST)
         try:
             write_atomic(folder / MANIFEST_FILE, json_bytes({**described, **facts}))
         except OSError as error:
@@ -141,7 +141,7 @@ class DatasetStore:
             sync_folder(self._layout.datasets)
             remove_tree(grave)
         except FileNotFoundError as error:
-            raise NotFound(f"There is no dataset {name!r}", "dataset_not_found") from error
+            raise NotFound(f"There is no dataset {name!r}", ErrorCode.DATASET_NOT_FOUND) from error
         except OSError as error:
             raise storage_error(error, folder) from error
 
@@ -164,7 +164,7 @@ class DatasetStore:
 
 def already_there(name: str) -> Conflict:
     """The error of a dataset that exists and is not to be overwritten."""
-    return Conflict(f"There is a dataset {name!r} already: give another name, or overwrite", "dataset_exists")
+    return Conflict(f"There is a dataset {name!r} already: give another name, or overwrite", ErrorCode.DATASET_EXISTS)
 
 
 def _is_dataset(entry: os.DirEntry[str]) -> bool:

@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from workers.common.errors import Unavailable
+from workers.common.errors import ErrorCode, Unavailable
 from workers.common.files import storage_error, sync_folder
 from workers.common.layout import Layout
 
@@ -27,9 +27,9 @@ def installation_secret(layout: Layout) -> bytes:
     except OSError as error:
         raise storage_error(error, path) from error
     except ValueError as error:
-        raise Unavailable(f"{path} holds no secret", "secret_unreadable") from error
+        raise Unavailable(f"{path} holds no secret", ErrorCode.SECRET_UNREADABLE) from error
     if len(secret) < _BYTES:
-        raise Unavailable(f"{path} holds no secret", "secret_unreadable")
+        raise Unavailable(f"{path} holds no secret", ErrorCode.SECRET_UNREADABLE)
     return secret
 
 

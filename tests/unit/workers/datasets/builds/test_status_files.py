@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from workers.common.errors import Conflict, NotFound
+from workers.common.errors import Conflict, ErrorCode, NotFound
 from workers.common.layout import Layout
-from workers.datasets.builds.build import CANCELLED_CODE, RUNNING, Build
+from workers.datasets.builds.build import RUNNING, Build
 from workers.datasets.builds.status_files import StatusFiles
 
 
@@ -49,7 +49,7 @@ def test_builds_that_a_process_left_have_failed_and_ended_ones_stay(tmp_path: Pa
 
 def test_a_build_ends_as_canceled_only_by_the_error_of_a_cancel() -> None:
     canceled, failed = Build("june", 1.0), Build("july", 1.0)
-    canceled.end(Conflict("The build was cancelled", CANCELLED_CODE))
+    canceled.end(Conflict("The build was cancelled", ErrorCode.BUILD_CANCELLED))
     failed.end(NotFound("There are no documents", "no_documents"))
     assert (canceled.as_status()["status"], failed.as_status()["status"]) == ("canceled", "failed")
     for _ in range(2):
