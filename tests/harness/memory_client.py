@@ -19,7 +19,7 @@ from workers.common import names
 from workers.common.clock import now
 from workers.common.errors import Conflict, NotFound
 from workers.common.layout import Layout
-from workers.jobs.records import JobRecord, State
+from workers.jobs.records import JobRecord, Reason, State
 from workers.jobs.request import JobRequest
 from workers.outputs import job_folder
 from workers.supervision.client import Health
@@ -36,6 +36,22 @@ HOST: HostState = {
     "node_id": "ab12",
     "last_seen": 1.0,
 }
+
+_KEPT_BY_A_REQUEUE = (
+    "job_name",
+    "experiment_name",
+    "run_name",
+    "image",
+    "config_path",
+    "cpus",
+    "gpus",
+    "memory",
+    "timeout_s",
+    "stop_grace_s",
+    "env",
+    "target_host",
+    "body_hash",
+)
 
 
 class MemoryJobs:
@@ -63,11 +79,11 @@ class MemoryJobs:
 
     async def close(self) -> None: ...
 
-    def add(self, **fields: Any) -> JobRecord:
+    def add(self, snapshot: str = "metadata:\n  lr: 1e-4\n", **fields: Any) -> JobRecord:
         """A job with its folder, as if it had been submitted."""
         values = {"job_name": "a job", "image": "busybox", "submitted_at": now(), **fields}
         record = JobRecord(job_id=values.pop("job_id", None) or names.new_job_id(), **values)
-        job_folder.create(self.layout, record.job_id, "metadata:\n  lr: 1e-4\n", {})
+        job_folder.create(self.layout, record.job_id, snapshot, {})
         self._put(record)
         return record
 
@@ -88,33 +104,40 @@ class MemoryJobs:
     async def submit(self, request: JobRequest) -> JobRecord:
         self._check()
         await self.gate.wait()
-        return self.add(
-            job_name=request.job_name,
-            experiment_name=request.experiment_name,
-            run_name=request.run_name,
-            image=request.image,
-            config_path=request.config_path,
-            submitted_by=request.submitted_by,
-            target_host=request.target_host,
-        )
+        key = request.idempotency_key
+        known = next((one for one in self.records.values() if key is not None and one.idempotency_key == key), None)
+        if known is not None and known.body_hash != request.body_hash:
+            raise Conflict(f"The idempotency key {key!r} was used for another request", "idempotency_key_reused")
+        if known is not None:
+            return known
+        fields = {name: value for name, value in request.to_dict().items() if name not in ("config_text", "save_as")}
+        return self.add(request.config_text, **fields)
 
     async def stop(self, job_id: str) -> tuple[JobRecord, str | None]:
         record = await self.get(job_id)
         if not record.terminal:
-            record = self.change(job_id, state=State.CANCELED, finished_at=now())
+            ended = {"state": State.CANCELED, "reason": Reason.USER_STOP, "finished_at": now()}
+            record = self.change(job_id, **ended)
         return record, None
 
     async def requeue(self, job_id: str, submitted_by: str | None = None) -> JobRecord:
         record = await self.get(job_id)
         if not record.terminal:
             raise Conflict(f"Job {job_id} has not ended", "job_active")
-        return self.add(job_name=record.job_name, submitted_by=submitted_by, requeued_from=job_id)
+        again = {name: getattr(record, name) for name in _KEPT_BY_A_REQUEUE}
+        return self.add(
+            job_folder.read_snapshot(self.layout, job_id),
+            **again,
+            submitted_by=submitted_by or record.submitted_by,
+            requeued_from=job_id,
+        )
 
     async def delete(self, job_id: str, force: bool) -> None:
         record = await self.get(job_id)
         if not record.terminal and not force:
             raise Conflict(f"Job {job_id} has not ended", "job_active")
         del self.records[job_id]
+        job_folder.delete(self.layout, job_id)
         self.feed.note(job_id)
 
     async def get(self, job_id: str) -> JobRecord:

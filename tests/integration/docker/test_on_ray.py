@@ -77,7 +77,7 @@ def test_an_attempt_asks_for_its_claim_and_its_container_stays_until_the_exit_is
     assert ray.get(supervisor.asked.remote(), timeout=_WITHIN_S) == [(spec["job_id"], 1, placed["node_id"])]
     # The event is taken; whoever took it may still be writing it down.
     assert len(installation.containers(spec)) == 1
-    assert _take(runner)["event"] == "told"
+    assert _take(runner)["event"] == "exit_taken"
     with pytest.raises(StopIteration):
         next(runner)
     assert installation.containers(spec) == []
@@ -110,7 +110,7 @@ def test_a_cancelled_runner_leaves_its_container_to_the_one_that_adopts_it(
     (installation.root / "go").touch()
     assert _take_until(adopting, "exited")["exit_code"] == 4
     assert installation.log(spec) == b"".join(b"%d\n" % n for n in range(1, 1001))
-    assert _take(adopting)["event"] == "told"
+    assert _take(adopting)["event"] == "exit_taken"
     until(lambda: installation.containers(spec) == [], "the container's removal")
 
 

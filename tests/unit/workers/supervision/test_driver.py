@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import ray
 
+from tests.contracts.runner_events import check_events
+from tests.harness.fake_runner import FakeRunner
 from workers.common.layout import Layout
 from workers.common.options import Options
 from workers.host.agent import HostAgent
@@ -23,27 +25,6 @@ JOB = "8f14e45f-ceea-4672-8f3b-0b6c0e1d2f3a"
 CONTAINER = {"id": "c1", "name": "n", "job_id": JOB, "attempt": 1, "state": "running", "started_at": 5.0, "gpus": []}
 
 
-class Runner:
-    """The stream of a task's events as Ray gives it; here it never ends, as when Ray loses the end of one."""
-
-    def __init__(self, options: dict[str, Any], spec: dict[str, Any]) -> None:
-        self.node_id = options["label_selector"]["ray.io/node-id"] if "label_selector" in options else "old"
-        self.mode = spec["mode"]
-        self.canceled = False
-        self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-
-    def tell(self, event: str, **fields: Any) -> None:
-        self._events.put_nowait({"event": event, "at": 6.0, **fields})
-
-    def tell_placed(self) -> None:
-        self.tell("placed", node_id=self.node_id, hostname="w", address="10.0.0.2", pid=1)
-
-    async def __anext__(self) -> "asyncio.Future[dict[str, Any]]":
-        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        future.set_result(await self._events.get())
-        return future
-
-
 class Scene:
     """A driver of one job that runs on the host `w`, which has the Ray node `old`."""
 
@@ -51,7 +32,7 @@ class Scene:
         options = Options(str(root), str(root), adoption_wait_s=0.3)
         layout = Layout(root)
         layout.records.mkdir(parents=True)
-        self.sent: list[Runner] = []
+        self.sent: list[FakeRunner] = []
         self.hosts = HostDirectory(options, "v")
         self.container: dict[str, Any] = dict(CONTAINER)
         record = JobRecord(
@@ -76,14 +57,14 @@ class Scene:
         self._options = options
         return self
 
-    def remote(self, spec: dict[str, Any]) -> Runner:
-        self.sent.append(Runner(self._options, spec))
+    def remote(self, spec: dict[str, Any]) -> FakeRunner:
+        self.sent.append(FakeRunner(self._options, spec))
         return self.sent[-1]
 
     def put(self, node_id: str, *, online: bool = True) -> None:
         self.hosts._put(Host("w", "10.0.0.2", node_id, "w", {"CPU": 2.0}, online=online, docker=True))
 
-    async def runner(self, count: int) -> Runner:
+    async def runner(self, count: int) -> FakeRunner:
         """The newest runner, once so many were sent."""
         async with asyncio.timeout(30):
             while len(self.sent) < count:
@@ -97,14 +78,8 @@ class Scene:
                 await asyncio.sleep(0.01)
         return self.book.get(JOB)
 
-    def _cancel(self, runner: Runner, *, force: bool) -> None:
+    def _cancel(self, runner: FakeRunner, *, force: bool) -> None:
         runner.canceled = not force
-
-
-EXITED = {
-    "container_id": "c1", "exit_code": 3, "oom_killed": False, "started_at": 5.0, "finished_at": 6.0, "log_bytes": 0,
-    "log_complete": True, "timed_out": False,
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("state", ["running", "exited"])
@@ -117,15 +92,17 @@ async def test_a_runner_on_a_node_that_the_host_no_longer_has_is_given_up_for_a_
     scene.driver.drive(JOB)
     first = await scene.runner(1)
     if worked:
-        first.tell_placed()
+        first.placed()
         await asyncio.sleep(0.05)
     scene.put("new")
     second = await scene.runner(2)
     assert (first.canceled, second.canceled) == (True, False)
     assert (first.node_id, second.node_id) == ("old", "new")
-    second.tell_placed()
-    second.tell("exited", **EXITED)
+    second.placed()
+    second.running()
+    second.exited(3)
     assert (await scene.ended()).exit_code == 3
+    check_events(scene.sent[-1].events)
 
 
 async def test_a_runner_is_not_given_up_while_its_host_is_only_silent(
@@ -134,14 +111,16 @@ async def test_a_runner_is_not_given_up_while_its_host_is_only_silent(
     scene = Scene(tmp_path, monkeypatch)
     scene.driver.drive(JOB)
     runner = await scene.runner(1)
-    runner.tell_placed()
+    runner.placed()
+    runner.running()
     await asyncio.sleep(0.05)
     scene.put("old", online=False)
     async with asyncio.timeout(30):
         while scene.book.get(JOB).state is not State.UNKNOWN:
             await asyncio.sleep(0.01)
     scene.put("old")
-    runner.tell("exited", **EXITED)
+    runner.exited(3)
     assert (await scene.ended()).exit_code == 3
+    check_events(scene.sent[-1].events)
     assert not runner.canceled
     assert scene.sent == [runner]
