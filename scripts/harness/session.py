@@ -16,9 +16,8 @@ from scripts.stack import Plan, Ports, Stack
 from scripts.stack.plan import PROJECT
 from scripts.stack.ports import reserved_base
 from scripts.stack.processes import Kept, command_line, strays
-from workers.common import names
+from workers.common import identity, names
 from workers.common.layout import Layout
-from workers.supervision import identity
 
 #: Settings that make the supervision quick enough for tests to wait for it.
 SETTINGS: Final = {

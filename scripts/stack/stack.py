@@ -17,11 +17,10 @@ from scripts.stack.plan import Plan
 from scripts.stack.processes import end_strays
 from scripts.stack.ray_head import RayHead
 from scripts.stack.serve import ServeDeployment
-from workers.common import names
+from workers.common import identity, names
 from workers.common.clock import Deadline
 from workers.common.files import write_atomic
 from workers.common.layout import Layout
-from workers.supervision import identity
 
 #: How long another `up` or `down` of the same run folder may take before this one gives up, seconds.
 _LOCK_DEADLINE = 600.0

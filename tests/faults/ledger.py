@@ -16,10 +16,9 @@ from scripts.harness.api import PATIENCE, Api, eventually
 from scripts.harness.jobs import ENDED, request, wait_for
 from tests.faults.events import ContainerEvents
 from tests.faults.kinds import Kind
-from workers.common import names
+from workers.common import identity, names
 from workers.common.clock import Deadline
 from workers.common.layout import Layout
-from workers.supervision import identity
 
 #: Reasons of a job whose container died with its engine.
 _ENGINE_DEATH: Final = ("killed", "nonzero_exit", "container_lost")

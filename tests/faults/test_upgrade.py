@@ -32,8 +32,8 @@ class Versions:
     def other_code(self) -> Path:
         """A copy of the code that differs in a comment, as far as its version is concerned another one."""
         shutil.copytree(PROJECT / "workers", self._folder / "workers", ignore=shutil.ignore_patterns("__pycache__"))
-        with (self._folder / "workers" / "version.py").open("a") as file:
-            file.write("# Of the next version.\n")
+        module = self._folder / "workers" / "common" / "version.py"
+        module.write_text(module.read_text() + "# Of the next version.\n")
         return self._folder
 
     def deploy(self, code: Path = PROJECT, **options: Any) -> None:

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from workers.common import identity
 from workers.common.errors import ErrorCode, OpevaError, Unavailable
 from workers.common.layout import Layout
-from workers.supervision import identity
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
-from workers.common import names
+from workers.common import identity, names
 from workers.common.answers import failure, success
 from workers.common.clock import Deadline, now
 from workers.common.errors import Conflict, ErrorCode, NotFound, OpevaError, Unavailable
@@ -25,7 +25,6 @@ from workers.jobs.record_files import load
 from workers.jobs.records import JobRecord, Reason, State
 from workers.jobs.request import JobRequest
 from workers.outputs import job_folder
-from workers.supervision import identity
 from workers.supervision.admission import Admission, job_info
 from workers.supervision.book import JobBook
 from workers.supervision.driver import JobDriver

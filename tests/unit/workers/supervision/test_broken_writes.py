@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from workers.common import identity
 from workers.common.errors import OpevaError, StorageFull, Unavailable
 from workers.common.files import remove_tree
 from workers.common.layout import Layout
@@ -19,7 +20,6 @@ from workers.common.names import new_job_id
 from workers.jobs.record_files import load, write_record, write_track
 from workers.jobs.records import JobRecord, State
 from workers.outputs.job_folder import create
-from workers.supervision import identity
 from workers.supervision.book import JobBook
 from workers.supervision.root_watch import RootWatch
 

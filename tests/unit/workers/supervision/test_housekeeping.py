@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from workers.common import identity
 from workers.common.clock import now
 from workers.common.errors import OpevaError, StorageFull
 from workers.common.layout import Layout
 from workers.common.names import new_job_id
 from workers.common.options import Options
 from workers.jobs.records import JobRecord, State
-from workers.supervision import identity
 from workers.supervision.book import JobBook
 from workers.supervision.hosts import Host
 from workers.supervision.housekeeping import Housekeeping
