@@ -20,7 +20,7 @@ def options(stack: Stack) -> Iterator[Options]:
         for name, value in stack.environment().items():
             if name.startswith("OPEVA_"):
                 patch.setenv(name, value)
-        options = Settings.load({}).jobs_options()
+        options = Settings.load({}).jobs
     ray.init(address=stack.ray_address, log_to_driver=False)
     yield options
     ray.shutdown()
