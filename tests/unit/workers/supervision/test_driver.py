@@ -40,6 +40,7 @@ class Scene:
             claimed=True, host="w", node_id="old", container_id="c1", started_at=5.0,
         )  # fmt: skip
         self.book = JobBook(layout, [record])
+        self.book.journal.start()
         self.put("old")
 
         async def call(host: Host, timeout_s: float, method: Any, *_: object) -> Any:
