@@ -32,7 +32,7 @@ types:
 	@$(PY) -m mypy
 
 unit:
-	@$(PYTEST) -q tests/unit
+	@$(PYTEST) -q -n auto tests/unit
 
 # What only tests need: a worker machine's environment, and those in which CityLearn proves datasets.
 environments: setup
