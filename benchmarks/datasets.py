@@ -32,7 +32,6 @@ from typing import Any, Final
 import pymongo
 import ray
 
-from workers.common import names
 from workers.common.layout import Layout
 from workers.datasets.asked.request import DatasetRequest, parse_request
 from workers.datasets.asked.site_schema import SiteSchema, select_buildings
@@ -219,7 +218,7 @@ def main() -> None:
         f" an empty loop {together / alone:.2f} times"
     )
 
-    ray.init("local", include_dashboard=False, resources={names.RESOURCE_PACKAGE: 1000}, log_to_driver=False)
+    ray.init("local", include_dashboard=False, log_to_driver=False)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as root:
         options = DatasetOptions(root, SitesOptions(args.uri, mongo_read_timeout_s=300), dataset_readers=args.readers)
         body = {"site_id": data.site, "period": args.period, "from_ts": START.isoformat()}

@@ -16,7 +16,7 @@ from ray.exceptions import RayError
 from ray.serve import Application
 
 from deployments.interfaces import DatasetBuilds
-from workers.common import names
+from deployments.placing import replica_of
 from workers.common.errors import ErrorCode, NotFound
 from workers.datasets.builds import pipeline
 from workers.datasets.builds.build import BuildOutcome, BuildStatus
@@ -86,12 +86,9 @@ _deployment = serve.deployment(
     health_check_period_s=1,
     # Many clients may wait for one build.
     max_ongoing_requests=500,
-    # No CPU, so that jobs which hold all of them can't keep a replica from coming back; and only where the package is.
-    ray_actor_options={"num_cpus": 0, "resources": {names.RESOURCE_PACKAGE: 0.001}},
 )
 
 
-def application(options: DatasetOptions) -> Application:
-    """The deployment, for the API to be bound with; its handle there makes a `DatasetsClient`."""
-    deployment: serve.Deployment = _deployment(DatasetsReplica)
-    return deployment.bind(options.to_dict())
+def application(options: DatasetOptions, code: str | None) -> Application:
+    """The deployment, for the API to be bound with; its handle there makes a `DatasetsClient`. Runs the copy `code`."""
+    return replica_of(_deployment, code, "deployments.datasets:DatasetsReplica", options.to_dict())

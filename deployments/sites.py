@@ -14,7 +14,7 @@ from ray.serve import Application
 
 from deployments.interfaces import SiteReads
 from deployments.pipe import PipeServer, Ticket
-from workers.common import names
+from deployments.placing import replica_of
 from workers.sites.client import MongoConnection, Ping
 from workers.sites.database import Sites
 from workers.sites.history import HistoryQuery, history
@@ -92,12 +92,9 @@ _deployment = serve.deployment(
     health_check_period_s=1,
     # Calls are short, but with MongoDB down each lasts until its timeout.
     max_ongoing_requests=500,
-    # No CPU, so that jobs which hold all of them can't keep a replica from coming back; and only where the package is.
-    ray_actor_options={"num_cpus": 0, "resources": {names.RESOURCE_PACKAGE: 0.001}},
 )
 
 
-def application(options: SitesOptions) -> Application:
-    """The deployment, for the API to be bound with; its handle there makes a `SitesClient`."""
-    deployment: serve.Deployment = _deployment(SitesReplica)
-    return deployment.bind(options.to_dict())
+def application(options: SitesOptions, code: str | None) -> Application:
+    """The deployment, for the API to be bound with; its handle there makes a `SitesClient`. Runs the copy `code`."""
+    return replica_of(_deployment, code, "deployments.sites:SitesReplica", options.to_dict())

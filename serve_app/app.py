@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,8 +11,9 @@ from ray.serve import Application
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from deployments import api, datasets, sites
+from deployments import api, datasets, renewal, sites
 from deployments.datasets_client import DatasetsClient
+from deployments.placing import frozen_code
 from deployments.sites_client import SitesClient
 from serve_app import docs, errors
 from serve_app.auth import BearerAuth, TokenFile
@@ -25,7 +26,7 @@ from serve_app.routers import sites as site_routes
 from serve_app.services import Services
 from serve_app.settings import Settings
 from serve_app.timing import ServerTiming
-from workers.common.version import code_version
+from workers.common.version import full_version
 from workers.supervision.client import JobsClient
 
 _TITLE = "OPEVA"
@@ -46,11 +47,19 @@ def build(args: dict[str, str]) -> Application:
         ValueError: a setting is not acceptable.
     """
     settings = Settings.load(args)
+    code = frozen_code()
     deployments = (
-        sites.application(settings.sites),
-        datasets.application(settings.datasets),
+        sites.application(settings.sites, code),
+        datasets.application(settings.datasets, code),
     )
-    return api.application(replica_app, settings.to_dict(), *deployments)
+    return api.application("serve_app.app:replica_app", settings.to_dict(), code, *deployments)
+
+
+def __getattr__(name: str) -> Application:
+    """`serve_app.app:application`, for `serve build`, which takes no function: the application of the environment."""
+    if name != "application":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return build({})
 
 
 def replica_app(settings: dict[str, Any], sites_handle: Any, datasets_handle: Any) -> FastAPI:
@@ -62,28 +71,29 @@ def replica_app(settings: dict[str, Any], sites_handle: Any, datasets_handle: An
         SitesClient(sites_handle, validated.sites),
         DatasetsClient(datasets_handle, validated.datasets),
     )
-    return build_app(services)
+    return build_app(services, renewal.watch)
 
 
-def build_app(services: Services) -> FastAPI:
-    """The HTTP app over `services`, which it starts and closes."""
+def build_app(services: Services, *watchers: Callable[[], Coroutine[Any, Any, None]]) -> FastAPI:
+    """The HTTP app over `services`, which it starts and closes; `watchers` run as long as it does."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # The default of five threads on two cores would be taken by a few slow reads of the shared storage.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "storage"))
         await services.jobs.start()
-        warming = asyncio.create_task(services.warm())
+        tasks = [asyncio.create_task(work()) for work in (services.warm, *watchers)]
         try:
             yield
         finally:
-            warming.cancel()
+            for task in tasks:
+                task.cancel()
             await services.jobs.close()
 
     app = FastAPI(
         title=_TITLE,
         description=_ABOUT,
-        version=code_version(),
+        version=full_version(),
         lifespan=lifespan,
         middleware=_middleware(services.settings),
         docs_url=None,

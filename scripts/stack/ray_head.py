@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import docker
 import requests
-from docker.errors import DockerException
 
 from scripts.stack.keeper import send
 from scripts.stack.plan import Plan, authorization
@@ -52,9 +50,7 @@ class RayHead:
         """Start the head and wait until its dashboard answers. Raises RuntimeError with the end of the log."""
         plan = self.plan
         (plan.ray_folder / "proxy").mkdir(parents=True, exist_ok=True)
-        resources = {names.RESOURCE_PACKAGE: 1000, f"{names.RESOURCE_HOST_PREFIX}{plan.host_name}": 1}
-        if _docker_answers():
-            resources[names.RESOURCE_DOCKER] = 1
+        resources = {f"{names.RESOURCE_HOST_PREFIX}{plan.host_name}": 1}
         # fmt: off
         command = [
             str(Path(sys.executable).with_name("ray")), "start", "--head",
@@ -107,14 +103,3 @@ class RayHead:
             return requests.get(f"{self.dashboard}/api/version", timeout=5).status_code < 500
         except requests.RequestException:
             return False
-
-
-def _docker_answers() -> bool:
-    try:
-        client = docker.from_env(timeout=10)
-        try:
-            return bool(client.ping())
-        finally:
-            client.close()
-    except DockerException:
-        return False  # no engine: this node runs no containers

@@ -9,7 +9,7 @@ import yaml
 
 from scripts.stack.plan import PROJECT, Plan, authorization
 from workers.common.clock import Deadline
-from workers.common.version import fingerprint
+from workers.common.version import VERSION_VARIABLE, fingerprint
 
 #: A cold first deployment takes about 30 s on two cores, and more on a busy machine.
 _DEPLOY_DEADLINE = 300.0
@@ -41,7 +41,7 @@ class ServeDeployment:
         config.setdefault("http_options", {})["port"] = self.plan.ports.api
         for application in config["applications"]:
             variables = application.setdefault("runtime_env", {}).setdefault("env_vars", {})
-            variables.update(self.plan.public_settings(mongo_uri), APP_CODE_VERSION=fingerprint(PROJECT))
+            variables.update({**self.plan.public_settings(mongo_uri), VERSION_VARIABLE: fingerprint(PROJECT)})
         return config
 
     def deploy(self, config: dict[str, Any]) -> None:

@@ -135,7 +135,7 @@ class WorkerNode:
     def start_ray(self) -> None:
         """Join the cluster and wait until the head lists this node. Raises RuntimeError with the end of the log."""
         if not self._ray.alive():
-            resources = {names.RESOURCE_DOCKER: 1, f"{names.RESOURCE_HOST_PREFIX}{self.name}": 1}
+            resources = {f"{names.RESOURCE_HOST_PREFIX}{self.name}": 1}
             command = [
                 *(str(_PYTHON / "ray"), "start", "--address", self.stack.ray_address),
                 *("--node-ip-address", self.address, "--num-cpus", str(self.num_cpus)),

@@ -12,6 +12,7 @@ class HostRow(BaseModel):
     host: str = Field(description="Its address.", examples=["10.0.0.7"])
     online: bool
     docker: bool | None = Field(description="Its Docker engine answers; null while nobody has asked yet.")
+    problem: str | None = Field(None, description="Why no job can run there now; null if one can.")
     resources: dict[str, Any] = Field(description="What it has: CPUs, GPUs, memory (bytes), tags.")
     used: dict[str, Any] = Field(description="What jobs hold of it.")
     running_jobs: int | list[str]
@@ -28,6 +29,7 @@ class HostView(BaseModel):
     online: bool
     last_seen: float | None = Field(description="Epoch seconds.")
     docker: bool | None
+    problem: str | None = Field(None, description="Why no job can run there now; null if one can.")
     resources: dict[str, Any]
     used: dict[str, Any]
     running: int = Field(description="How many jobs run there.")

@@ -30,6 +30,7 @@ HOST: HostState = {
     "online": True,
     "docker": True,
     "docker_error": None,
+    "problem": None,
     "resources": {"cpus": 2.0, "gpus": 0.0, "memory": 8e9},
     "used": {"cpus": 0, "gpus": 0, "memory": 0},
     "gpu": [],

@@ -20,9 +20,6 @@ LABEL_JOB_NAME: Final = "opeva.job_name"
 #: The GPU device ids that the container holds, comma-separated.
 LABEL_GPUS: Final = "opeva.gpus"
 
-#: Resources of a Ray node: one that carries this package, one whose Docker engine answers.
-RESOURCE_PACKAGE: Final = "opeva_data"
-RESOURCE_DOCKER: Final = "docker_node"
 #: Prefix of the resource that gives a Ray node its name among hosts: `host:<name>`.
 RESOURCE_HOST_PREFIX: Final = "host:"
 

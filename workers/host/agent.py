@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from docker.errors import APIError
 
-from workers.common.clock import Deadline, Stopwatch
+from workers.common.clock import Deadline
 from workers.common.names import LABEL_CLUSTER
 from workers.host.containers import find, holders, listing, remove, stop, stop_job
 from workers.host.engine import UNREACHABLE, Engine, EngineError, cause, connect, hostname, inspect, unavailable
+from workers.host.facts import engine_fact, folder_fact, gpus
 from workers.host.images import pull
 from workers.host.job_tree import remove_job_tree
 
 if TYPE_CHECKING:
     from workers.host.agent_answers import (
-        EngineFacts,
         Holders,
         HostInfo,
         Listing,
@@ -35,15 +35,10 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: For this long, what the engine said of itself is the answer without asking it again.
-_FRESH_S: Final = 2.0
 _CALL_S: Final = 10.0
-#: Asking the engine how it is: the answer must be there before this agent's caller gives up.
-_PROBE_S: Final = 8.0
 _PULL_S: Final = 1800.0
 _REMOVE_S: Final = 20.0
 _THREADS: Final = 16
-_NVIDIA: Final = Path("/proc/driver/nvidia/gpus")
 
 
 class HostAgent:
@@ -52,45 +47,30 @@ class HostAgent:
     Blocking calls run in the agent's own threads, each with a deadline, so that a stuck engine stops no other answer.
     """
 
-    def __init__(self, version: str = "", *, node_id: str = "", address: str = "") -> None:
-        """`version`: of this code, as `info` gives it; `node_id` and `address`: Ray's, of this node."""
+    def __init__(self, version: str = "", root: str = "", *, node_id: str = "", address: str = "") -> None:
+        """`version`: of this code, as `info` gives it; `root`: the shared folder; the others: Ray's, of this node."""
         self._version = version
         self._node_id = node_id
         self._address = address
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="docker")
         # A probe must be answered even while each of the others waits for a container to stop.
         self._probe_threads = ThreadPoolExecutor(2, thread_name_prefix="probe")
-        self._facts: EngineFacts | None = None
-        self._asked: Stopwatch | None = None
-        self._asking: asyncio.Future[EngineFacts] | None = None
+        self._engine = engine_fact(self._probe_threads)
+        self._folder = folder_fact(self._probe_threads, root)
 
     async def info(self) -> HostInfo:
-        """This host and its engine."""
-        facts = await self._engine()
+        """This host, its engine, and the shared folder as it sees it."""
+        engine, folder = await asyncio.gather(self._engine.get(), self._folder.get())
         return {
             "hostname": hostname(),
             "address": self._address,
             "node_id": self._node_id,
             "version": self._version,
             "pid": os.getpid(),
-            "gpus": _gpus(),
-            **facts,
+            "gpus": gpus(),
+            **engine,
+            **folder,
         }
-
-    async def _engine(self) -> EngineFacts:
-        if self._facts is not None and self._asked is not None and self._asked.elapsed() <= _FRESH_S:
-            return self._facts
-        # Callers that come while the engine is being asked share the answer.
-        if self._asking is None or self._asking.done():
-            loop = asyncio.get_running_loop()
-            self._asking = loop.run_in_executor(self._probe_threads, _engine_facts)
-        facts: EngineFacts
-        try:
-            facts = await asyncio.wait_for(asyncio.shield(self._asking), _PROBE_S)
-        except TimeoutError as error:
-            facts = _no_engine(unavailable(TimeoutError(f"no answer in {_PROBE_S:g} s")), error)
-        self._facts, self._asked = facts, Stopwatch()
-        return facts
 
     async def listing(self, cluster_id: str) -> Listing:
         """The installation's containers."""
@@ -201,33 +181,3 @@ class HostAgent:
             return await asyncio.wait_for(asyncio.shield(future), timeout_s)
         except TimeoutError as error:
             raise unavailable(TimeoutError(f"no answer in {timeout_s:g} s")) from error
-
-
-def _engine_facts() -> EngineFacts:
-    try:
-        engine = connect(_PROBE_S)
-        facts = engine.client.info()
-    except EngineError as error:
-        return _no_engine(error, error)
-    except UNREACHABLE as error:
-        return _no_engine(unavailable(error), error)
-    return {
-        "docker": True,
-        "docker_error": None,
-        "docker_version": engine.version,
-        "ncpu": facts.get("NCPU"),
-        "memory": facts.get("MemTotal"),
-    }
-
-
-def _no_engine(error: EngineError, why: BaseException) -> EngineFacts:
-    logger.info("%s (%s)", error.detail, type(why).__name__)
-    return {"docker": False, "docker_error": error.detail, "docker_version": None, "ncpu": None, "memory": None}
-
-
-def _gpus() -> list[str]:
-    try:
-        return [str(number) for number, _ in enumerate(sorted(_NVIDIA.iterdir()))]
-    except OSError:
-        # No NVIDIA driver here.
-        return []

@@ -12,13 +12,21 @@ class EngineFacts(TypedDict):
 
     docker: bool  # whether the engine answers
     docker_error: str | None
+    docker_here: bool  # whether there is an engine, also one that does not answer now
     docker_version: str | None
     ncpu: int | None
     memory: int | None
 
 
-class HostInfo(EngineFacts):
-    """A host and its engine; `gpus` are the device ids that the NVIDIA driver has."""
+class FolderFacts(TypedDict):
+    """What a host has at the path of the shared root: the installation's id that lies there."""
+
+    cluster_id: str | None
+    folder_error: str | None
+
+
+class HostInfo(EngineFacts, FolderFacts):
+    """A host, its engine and its shared root; `gpus` are the device ids that the NVIDIA driver has."""
 
     hostname: str
     address: str

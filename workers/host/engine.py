@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
@@ -178,6 +180,14 @@ _kept = _PerThread()
 def hostname() -> str:
     """This host's name, for sentences."""
     return socket.gethostname()
+
+
+def engine_here() -> bool:
+    """Whether this host is meant to have an engine, also one that is down: it is named, or its socket is there."""
+    named = os.environ.get("DOCKER_HOST", "")
+    if named and not named.startswith("unix://"):
+        return True
+    return Path(named.removeprefix("unix://") or "/var/run/docker.sock").exists()
 
 
 def unavailable(error: BaseException) -> EngineError:

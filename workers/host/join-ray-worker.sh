@@ -108,7 +108,7 @@ check_words() {
     fail "--name may hold letters, digits, '.', '_' and '-', not '$NAME'."
   for tag in ${TAGS//,/ }; do
     [[ $tag =~ ^[A-Za-z_][A-Za-z0-9_-]*$ ]] || fail "--tag may hold letters, digits, '_' and '-', not '$tag'."
-    case $tag in CPU | GPU | memory | object_store_memory | docker_node | opeva_data) fail "--tag $tag is a name of Ray's or ours." ;; esac
+    case $tag in CPU | GPU | memory | object_store_memory | opeva_data) fail "--tag $tag is a name of Ray's or ours." ;; esac
   done
   [[ ${CPUS:-0} =~ ^[0-9]+$ ]] || fail "--cpus must be a whole number, not '$CPUS'."
   [[ ${GPUS:-0} =~ ^[0-9]+$ ]] || fail "--gpus must be a whole number, not '$GPUS'."
@@ -309,11 +309,8 @@ settings() {
 resources() {
   local tag text="\"host:$NAME\": 1"
   for tag in ${TAGS//,/ }; do text+=", \"$tag\": 1"; done
-  if docker_answers; then
-    text+=', "docker_node": 1'
-  else
+  docker_answers ||
     say "Docker does not answer here: no jobs are sent to this host" >&2
-  fi
   echo "{$text}"
 }
 

@@ -40,7 +40,7 @@ def runner_function() -> Any:
 
 @functools.cache
 def agent_class() -> Any:
-    """The actor class `(version) -> HostAgent`. `.options(...)` gives it its name, namespace, lifetime and node."""
+    """The actor class `(version, root) -> HostAgent`. `.options(...)` gives it its name, lifetime and node."""
     _send_by_value()
     # Its calls, several a second, would drive the runners out of what the dashboard lists: no events of them.
     return ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=1000, enable_task_events=False)(
@@ -64,9 +64,9 @@ def run_on_ray(spec: Spec) -> Iterator[RunnerEvent]:
 class HostAgentOnRay(HostAgent):
     """`HostAgent` as an actor of the node that it is placed on."""
 
-    def __init__(self, version: str = "") -> None:
+    def __init__(self, version: str = "", root: str = "") -> None:
         super().__init__(
-            version, node_id=ray.get_runtime_context().get_node_id(), address=ray.util.get_node_ip_address()
+            version, root, node_id=ray.get_runtime_context().get_node_id(), address=ray.util.get_node_ip_address()
         )
 
 

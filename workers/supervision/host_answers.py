@@ -19,11 +19,12 @@ class Amounts(TypedDict):
 
 
 class HostState(TypedDict):
-    """What both views say of a host; `last_seen` is epoch seconds."""
+    """What both views say of a host; `problem`: why no job can run there; `last_seen` is epoch seconds."""
 
     online: bool
     docker: bool
     docker_error: str | None
+    problem: str | None
     resources: Amounts
     used: Amounts
     gpu: list[str]
@@ -69,6 +70,7 @@ def hosts_answer(hosts: Iterable[Host], active: Iterable[JobRecord]) -> HostsAns
             "online": host.online,
             "docker": bool(host.docker),
             "docker_error": host.docker_error,
+            "problem": host.problem,
             "resources": _totals(host),
             "used": _used(mine),
             "gpu": list(host.gpu),

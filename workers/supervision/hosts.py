@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -11,6 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from workers.common import names
 from workers.common.clock import Deadline, Stopwatch, now
+from workers.common.nodes import HEAD, PACKAGE
 from workers.common.options import Options
 from workers.host.agent import HostAgent
 from workers.host.agent_answers import HostInfo
@@ -26,8 +28,12 @@ RAY_TIMEOUT_S = 10.0
 #: A probe asks a host's agent again after so long.
 PROBE_EVERY_S = 2.0
 
-#: Resources that Ray itself gives a node; the others are names and tags.
-_RAY_RESOURCES = {"CPU", "GPU", "memory", "object_store_memory", names.RESOURCE_PACKAGE, names.RESOURCE_DOCKER}
+#: A node whose agent can't be made at all is tried again after so long.
+AGENT_RETRY_S = 30.0
+#: The label by which an operator names a host.
+NAME_LABEL = "opeva.host"
+#: Resources that Ray itself gives a node, or that say what it carries; the others are names and tags.
+_NO_TAGS = {"CPU", "GPU", "memory", "object_store_memory", PACKAGE}
 
 
 @dataclass(frozen=True)
@@ -47,18 +53,38 @@ class Host:
     #: The Docker engine answers; None while nobody has asked yet.
     docker: bool | None = None
     docker_error: str | None = None
+    #: Why it does not have the installation's shared folder; None if it has.
+    folder_error: str | None = None
+    #: Why Ray's node there can have no agent at all.
+    lacking: str | None = None
     gpu: tuple[str, ...] = ()
     #: What its agent says; None while nobody has asked yet.
     info: HostInfo | None = None
     last_seen: float | None = None
 
     @property
+    def problem(self) -> str | None:
+        """Why no job can run here now, in a sentence; None if one can."""
+        if self.lacking is not None:
+            return self.lacking
+        if not self.online:
+            return f"The host {self.name} is not reachable"
+        if self.docker is None:
+            return f"The host {self.name} was not asked yet"
+        if not self.docker:
+            return self.docker_error or f"Docker on host {self.name} does not answer"
+        return self.folder_error
+
+    @property
     def tags(self) -> frozenset[str]:
-        """The resources that are tags, such as `gpu_node`."""
+        """What an operator gave the node beside its name: resources such as `gpu_node`, and labels with any value."""
+        return self.resource_tags | {name for name in self.labels if name != NAME_LABEL and "/" not in name}
+
+    @property
+    def resource_tags(self) -> frozenset[str]:
+        """The tags that are resources, by which Ray's scheduler can find a node."""
         return frozenset(
-            name
-            for name, amount in self.resources.items()
-            if amount > 0 and name not in _RAY_RESOURCES and ":" not in name
+            name for name, amount in self.resources.items() if amount > 0 and name not in _NO_TAGS and ":" not in name
         )
 
     def named(self, detail: str | None) -> str | None:
@@ -89,6 +115,10 @@ class HostDirectory:
         self._agents: dict[str, Any] = {}
         self._heard: dict[str, Stopwatch] = {}
         self._probes: dict[str, asyncio.Task[None]] = {}
+        #: Nodes whose agent could not be made, until when that is not tried again.
+        self._no_agent: dict[str, Deadline] = {}
+        #: The installation's id, once it is known: hosts that have another one's shared folder run no jobs.
+        self.cluster_id: str | None = None
         #: Nodes whose host came back as another: for a while Ray may still count both as alive.
         self._replaced: set[str] = set()
         self._watched = Stopwatch()
@@ -170,9 +200,11 @@ class HostDirectory:
     async def _look(self) -> None:
         nodes = await asyncio.wait_for(asyncio.to_thread(ray.nodes), RAY_TIMEOUT_S)
         alive = [node for node in nodes if node.get("Alive")]
-        for node in sorted(alive, key=lambda node: str(node["NodeID"])):
-            await self._meet(node)
-        self._age({node["NodeID"] for node in alive})
+        ids = {node["NodeID"] for node in alive}
+        # The head keeps the plain name where machines share a hostname.
+        for node in sorted(alive, key=lambda node: (HEAD not in (node.get("Resources") or {}), str(node["NodeID"]))):
+            await self._meet(node, ids)
+        self._age(ids)
         for host in self.all():
             if host.node_id in self._agents and host.node_id not in self._probes:
                 self._probes[host.node_id] = asyncio.create_task(self._probe(host.node_id))
@@ -180,14 +212,14 @@ class HostDirectory:
         if answered or self._watched.elapsed() > self._options.agent_timeout_s:
             self.settled.set()
 
-    async def _meet(self, node: dict[str, Any]) -> None:
+    async def _meet(self, node: dict[str, Any], alive: set[str]) -> None:
         node_id = node["NodeID"]
         if node_id in self._replaced:
             return
         known = self.by_node(node_id)
         resources = dict(node.get("Resources") or {})
         if known is None:
-            name = self._name_for(node, resources)
+            name = self._name_for(node, resources, alive)
             host = Host(
                 name=name,
                 address=node["NodeManagerAddress"],
@@ -195,7 +227,7 @@ class HostDirectory:
                 hostname=node.get("NodeManagerHostname") or name,
                 resources=resources,
                 labels=dict(node.get("Labels") or {}),
-                head="node:__internal_head__" in resources,
+                head=HEAD in resources,
             )
             former = self._hosts.get(name)
             if former is not None and former.online:
@@ -206,19 +238,22 @@ class HostDirectory:
                 self._replaced.add(former.node_id)
                 self._forget(former.node_id)
             self._put(host)
-        if node_id not in self._agents:
+        refused = self._no_agent.get(node_id)
+        if node_id not in self._agents and (refused is None or refused.passed()):
             # Making a named actor asks Ray's control service, which may be away: not in the event loop.
             making = asyncio.to_thread(self._agent_on, node_id)
             self._agents[node_id] = await asyncio.wait_for(making, RAY_TIMEOUT_S)
 
-    def _name_for(self, node: dict[str, Any], resources: dict[str, float]) -> str:
+    def _name_for(self, node: dict[str, Any], resources: dict[str, float], alive: set[str]) -> str:
         given = sorted(name for name in resources if name.startswith(names.RESOURCE_HOST_PREFIX))
         if given:
             name = given[0].removeprefix(names.RESOURCE_HOST_PREFIX)
         else:
-            name = (node.get("Labels") or {}).get("opeva.host") or node.get("NodeManagerHostname") or node["NodeID"]
+            name = (node.get("Labels") or {}).get(NAME_LABEL) or node.get("NodeManagerHostname") or node["NodeID"]
         taken = self._hosts.get(name)
-        if taken is not None and taken.online and taken.address != node["NodeManagerAddress"]:
+        # One that was not heard yet, but is alive, is another machine, not an earlier life of this one.
+        there = taken is not None and (taken.online or (taken.last_seen is None and taken.node_id in alive))
+        if taken is not None and there and taken.address != node["NodeManagerAddress"]:
             return f"{name}-{node['NodeManagerAddress']}"
         return str(name)
 
@@ -234,7 +269,7 @@ class HostDirectory:
                 num_cpus=0,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
             )
-            .remote(self._version)
+            .remote(self._version, self._options.shared_root)
         )
 
     async def _probe(self, node_id: str) -> None:
@@ -248,6 +283,9 @@ class HostDirectory:
                 logger.info("The agent of node %s did not answer: %s", node_id, error)
                 if isinstance(error, ray.exceptions.ActorDiedError):
                     self._agents.pop(node_id, None)
+                    if lacking := _lacking(error):
+                        self._no_agent[node_id] = Deadline(AGENT_RETRY_S)
+                        self._without_agent(node_id, lacking)
                     break
             else:
                 self._heard[node_id] = Stopwatch()
@@ -266,11 +304,26 @@ class HostDirectory:
                 online=True,
                 docker=bool(info.get("docker")),
                 docker_error=host.named(info.get("docker_error")),
+                folder_error=host.named(self._folder_error(info)),
                 gpu=tuple(str(gpu) for gpu in info.get("gpus") or ()),
                 info=info,
                 last_seen=now(),
             )
         )
+
+    def _folder_error(self, info: HostInfo) -> str | None:
+        error = info.get("folder_error")
+        if error is None and self.cluster_id is not None and info.get("cluster_id") != self.cluster_id:
+            root = self._options.shared_root
+            error = f"{root} on host {info['hostname']} is the shared folder of another installation than the head's"
+        return error
+
+    def _without_agent(self, node_id: str, lacking: str) -> None:
+        """Note why a node that Ray counts as alive has no agent: it is no host for jobs until that is mended."""
+        host = self.by_node(node_id)
+        if host is not None:
+            sentence = f"Ray's Python on host {host.name} lacks the package {lacking!r}: pip install {lacking}"
+            self._put(replace(host, docker=False, docker_error=sentence, lacking=sentence))
 
     def _age(self, alive: set[str] | None = None) -> None:
         """Hosts whose node left, or whose agent is silent for too long, are offline."""
@@ -302,7 +355,13 @@ class HostDirectory:
 
 def _picture(host: Host) -> tuple[object, ...]:
     """What makes a difference to where jobs may go."""
-    return host.node_id, host.online, host.docker, tuple(sorted(host.resources.items()))
+    return host.node_id, host.problem, host.online, host.docker, tuple(sorted(host.resources.items()))
+
+
+def _lacking(error: Exception) -> str | None:
+    """The module that a node lacks, if its agent died of that when it was made."""
+    found = re.search(r"No module named '([\w.]+)'", str(error))
+    return found[1] if found else None
 
 
 async def _result(ref: Any) -> Any:

@@ -6,14 +6,12 @@ from typing import Any
 
 from workers.common import names
 from workers.common.errors import ErrorCode, InvalidInput, NotFound
+from workers.common.nodes import NODE_LABEL, TRACE
 from workers.jobs.records import JobRecord, Reason
 from workers.supervision.hosts import Host
 
-#: A trace of a resource: enough to be sent only to nodes that have it, too little to use it up.
-TRACE = 0.001
 #: `target_host` of the head node.
 LOCAL = "local"
-NODE_LABEL = "ray.io/node-id"
 
 
 @dataclass(frozen=True)
@@ -52,35 +50,63 @@ def find_target(target: str, hosts: Sequence[Host]) -> list[Host]:
 
 
 def place(record: JobRecord, hosts: Sequence[Host]) -> Placement | Waiting:
-    """What to ask of Ray for a job that was never launched."""
-    candidates = list(hosts)
-    if record.target_host is not None:
-        try:
-            candidates = find_target(record.target_host, hosts)
-        except (InvalidInput, NotFound) as error:
-            return Waiting(Reason.UNSCHEDULABLE, error.detail)
-    online = [host for host in candidates if host.online]
-    if not online:
-        where = f"The host {record.target_host}" if record.target_host else "Every host"
-        return Waiting(Reason.HOST_UNREACHABLE, f"{where} is unreachable")
-    ready = [host for host in online if host.docker]
-    if not ready:
-        faults = "; ".join(f"{host.name}: {host.docker_error or 'not asked yet'}" for host in online)
-        return Waiting(Reason.DOCKER_UNAVAILABLE, f"Docker does not answer on {faults}")
-    # Asked of Ray even so: its autoscaler may bring a host that is large enough.
-    fits = any(_could_hold(host, record) for host in ready)
-    obstacle = None if fits else Waiting(Reason.UNSCHEDULABLE, _too_large(record, ready))
+    """What to ask of Ray for a job that was never launched.
+
+    Hosts where no job can run now are named to Ray's scheduler as those to avoid. So a job that waits goes to a host
+    that joins meanwhile, and is a demand that Ray's autoscaler sees, which a list of hosts to choose from is not.
+    """
+    target = record.target_host
+    if target is None:
+        return _anywhere(record, hosts, hosts)
+    try:
+        candidates = find_target(target, hosts)
+    except (InvalidInput, NotFound) as error:
+        return Waiting(Reason.UNSCHEDULABLE, error.detail)
+    if all(target in host.resource_tags for host in candidates):
+        return _anywhere(record, candidates, hosts, tag=target)
+    able = [host for host in candidates if host.problem is None]
+    if not able:
+        return _nowhere(candidates)
+    selector = able[0].node_id if len(able) == 1 else f"in({_ids(able)})"
+    return Placement({**request(record), "label_selector": {NODE_LABEL: selector}}, _obstacle(record, candidates))
+
+
+def _anywhere(
+    record: JobRecord, candidates: Sequence[Host], hosts: Sequence[Host], tag: str | None = None
+) -> Placement:
+    """Wherever Ray finds room: on a host with the `tag`, if there is one, and not where a job can't run."""
     options = request(record)
-    if record.target_host is not None and len(ready) == 1:
-        options["label_selector"] = {NODE_LABEL: ready[0].node_id}
-    elif record.target_host is not None:
-        options["label_selector"] = {NODE_LABEL: f"in({','.join(sorted(host.node_id for host in ready))})"}
-    else:
-        avoid = sorted(host.node_id for host in hosts if host.online and not host.docker)
-        options["resources"] = {names.RESOURCE_DOCKER: TRACE}
-        if avoid:
-            options["label_selector"] = {NODE_LABEL: f"!in({','.join(avoid)})"}
-    return Placement(options, obstacle)
+    if tag is not None:
+        options["resources"] = {tag: TRACE}
+    avoid = [host for host in hosts if host.problem is not None]
+    if avoid:
+        options["label_selector"] = {NODE_LABEL: f"!in({_ids(avoid)})"}
+    return Placement(options, _obstacle(record, candidates))
+
+
+def _ids(hosts: Sequence[Host]) -> str:
+    return ",".join(sorted(host.node_id for host in hosts))
+
+
+def _obstacle(record: JobRecord, candidates: Sequence[Host]) -> Waiting | None:
+    """Why none of the hosts can take the job, however long it waits; None if one can."""
+    able = [host for host in candidates if host.problem is None]
+    if not able:
+        return _nowhere(candidates)
+    if any(_could_hold(host, record) for host in able):
+        return None
+    return Waiting(Reason.UNSCHEDULABLE, _too_large(record, able))
+
+
+def _nowhere(candidates: Sequence[Host]) -> Waiting:
+    """Why no job at all can run on these hosts."""
+    online = [host for host in candidates if host.online]
+    why = "; ".join(host.problem or "" for host in online or candidates)
+    if not online:
+        return Waiting(Reason.HOST_UNREACHABLE, f"No host for it is reachable. {why}")
+    if not any(host.docker for host in online):
+        return Waiting(Reason.DOCKER_UNAVAILABLE, f"No host for it has a Docker engine that answers. {why}")
+    return Waiting(Reason.STORAGE_UNAVAILABLE, f"No host for it has both Docker and the head's shared folder. {why}")
 
 
 def request(record: JobRecord) -> dict[str, Any]:
@@ -112,9 +138,13 @@ def _too_large(record: JobRecord, hosts: Sequence[Host]) -> str:
     if record.gpus:
         wants += f", {record.gpus} GPUs"
     if record.memory:
-        wants += f", {record.memory} bytes of memory"
+        wants += f", {_gib(record.memory)} of memory"
     has = "; ".join(
-        f"{host.name}: {host.amount('CPU'):g} CPUs, {host.amount('GPU'):g} GPUs, {host.amount('memory'):.0f} bytes"
+        f"{host.name}: {host.amount('CPU'):g} CPUs, {host.amount('GPU'):g} GPUs, {_gib(host.amount('memory'))}"
         for host in hosts
     )
     return f"No host is large enough for {wants} ({has}); it waits for one that is"
+
+
+def _gib(amount: float) -> str:
+    return f"{amount / (1 << 30):.1f} GiB"

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
-from workers.common import identity, names
+from workers.common import identity
 from workers.common.answers import failure, success
 from workers.common.clock import Deadline, now
 from workers.common.errors import Conflict, ErrorCode, NotFound, OpevaError, Unavailable
@@ -107,7 +107,7 @@ class JobSupervisor:
 
     async def _open(self) -> None:
         """Read the records and make what works with them. Raises OpevaError, OSError."""
-        self._cluster_id = await self._identify()
+        self._cluster_id = self._hosts.cluster_id = await self._identify()
         loaded = await asyncio.to_thread(load, self._layout)
         for job_id in loaded.unfinished:
             # Its client got no answer, and may ask again with the same id.
@@ -139,7 +139,7 @@ class JobSupervisor:
             return known
         await asyncio.wait_for(self._hosts.settled.wait(), START_WAIT_S)
         for host in self._hosts.all():
-            if host.online and (host.docker or host.amount(names.RESOURCE_DOCKER) > 0):
+            if host.online and (host.docker or (host.info is not None and host.info.get("docker_here"))):
                 answer = await self._hosts.call(
                     host, self._options.docker_timeout_s, HostAgent.holders, self._options.host_shared_root
                 )

@@ -2,7 +2,7 @@
 
 Read tasks push their window and their fields down to MongoDB and reduce documents to bins where they read them; what
 travels through Ray is small. Tasks ask for no CPU, so that a build neither waits for what simulations hold nor takes
-it, and for the resource of nodes that carry this package; how many run at once is set by the options.
+it, and go to the nodes that carry this package; how many run at once is set by the options.
 """
 
 import logging
@@ -14,10 +14,12 @@ from typing import Final, TypeVar
 
 import ray
 
-from workers.common import names
 from workers.common.clock import Deadline
 from workers.common.errors import ErrorCode, NotFound, Unavailable
 from workers.common.files import remove_tree, storage_error
+from workers.common.frozen_code import frozen_call
+from workers.common.nodes import NODE_LABEL, with_package
+from workers.common.version import code_copy, code_version
 from workers.datasets.asked.request import DatasetRequest
 from workers.datasets.asked.site_schema import Selection, SiteSchema
 from workers.datasets.builds.assembly import Dataset, complete_dataset
@@ -222,12 +224,12 @@ class _Run:
 def _dataset(task: Callable[[R, Work], TaskAnswer], rows: Sequence[R], work: Work, readers: int) -> "ray.data.Dataset":
     """Rows through a task each: one block for each row, so that each is a task of its own."""
     prepare()
+    carrying = ",".join(sorted(node["NodeID"] for node in with_package(ray.nodes()) if node["Alive"]))
     return ray.data.from_items(list(rows), override_num_blocks=len(rows)).map(
-        task,
-        fn_kwargs={"work": work},
+        frozen_call(code_copy(), code_version(), f"{task.__module__}:{task.__name__}", work),
         num_cpus=0,
         compute=ray.data.TaskPoolStrategy(size=readers),
-        resources={names.RESOURCE_PACKAGE: 0.001},
+        label_selector={NODE_LABEL: f"in({carrying})"},
     )
 
 

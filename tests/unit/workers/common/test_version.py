@@ -1,11 +1,13 @@
 """The fingerprint of the code: it changes with any module of any room."""
 
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
-from workers.common.version import PACKAGES, code_version, fingerprint
+from workers.common.version import PACKAGES, changed_at, code_version, fingerprint
 
 PROJECT = Path(__file__).resolve().parents[4]
 ROOMS = sorted({module.parent.relative_to(PROJECT) for name in PACKAGES for module in (PROJECT / name).rglob("*.py")})
@@ -44,3 +46,17 @@ def test_a_module_that_moved_or_was_added_is_another_version(copy: Path) -> None
     added.touch()
     assert len({before, after, fingerprint(copy)}) == 3
     added.unlink()
+
+
+def test_the_last_change_is_seen_whatever_a_tool_makes_of_the_times_of_files(copy: Path) -> None:
+    for change in (
+        lambda module: module.touch(),
+        lambda module: os.utime(module, (0, 0)),
+        lambda module: module.unlink(),
+    ):
+        module = copy / "workers" / "jobs" / "of_a_test.py"
+        module.touch()
+        before = changed_at(copy)
+        time.sleep(0.02)
+        change(module)
+        assert changed_at(copy) > before

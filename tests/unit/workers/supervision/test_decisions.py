@@ -179,6 +179,13 @@ def test_a_launch_that_no_host_can_hold_says_so_at_once() -> None:
     assert stay.say.reason is Reason.UNSCHEDULABLE
 
 
+def test_a_launch_waits_on_in_ray_while_every_host_is_away_and_says_so() -> None:
+    stay = waits(launched(job(), [AWAY]), job(), [AWAY])
+    assert isinstance(stay, Stay)
+    assert stay.say is not None
+    assert stay.say.reason is Reason.HOST_UNREACHABLE
+
+
 @pytest.mark.parametrize(
     ("record", "hosts"),
     [

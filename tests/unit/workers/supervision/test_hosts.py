@@ -8,6 +8,7 @@ import pytest
 import ray
 
 from workers.common import names
+from workers.common.nodes import HEAD
 from workers.common.options import Options
 from workers.supervision.hosts import HostDirectory
 
@@ -102,6 +103,77 @@ async def test_two_machines_of_one_name_are_two_hosts(monkeypatch: pytest.Monkey
         listed.append(node("b", address="10.0.0.3"))
         await hosts._look()
     assert sorted(host.name for host in hosts.all()) == ["w", "w-10.0.0.3"]
+
+
+async def test_machines_of_one_name_that_are_met_at_once_are_hosts_each_and_the_head_has_the_plain_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hosts = Hosts()
+    head = node("z", address="10.0.0.1")
+    head["Resources"][HEAD] = 1.0
+    monkeypatch.setattr(ray, "nodes", lambda: [node("a"), head, node("b", address="10.0.0.3")])
+    await hosts._look()
+    assert {host.name: host.address for host in hosts.all()} == {
+        "w": "10.0.0.1",
+        "w-10.0.0.2": "10.0.0.2",
+        "w-10.0.0.3": "10.0.0.3",
+    }
+
+
+class Lacking(Agent):
+    """An agent that could not be made, since its node lacks a package."""
+
+    def future(self) -> "Future[dict[str, Any]]":
+        future: Future[dict[str, Any]] = Future()
+        missing = ModuleNotFoundError("No module named 'docker'")
+        cause = ray.exceptions.RayTaskError("HostAgent.__init__", f"ModuleNotFoundError: {missing}", missing)
+        future.set_exception(ray.exceptions.ActorDiedError(cause))
+        return future
+
+
+async def test_a_node_that_lacks_the_docker_package_says_so_and_is_not_asked_all_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+
+    class Directory(Hosts):
+        def _agent_on(self, node_id: str) -> Any:
+            made.append(node_id)
+            return Lacking(node_id, self.living)
+
+    hosts = Directory()
+    monkeypatch.setattr(ray, "nodes", lambda: [node("a")])
+    async with asyncio.timeout(30):
+        while not hosts.all() or hosts.all()[0].docker is None:
+            await hosts._look()
+            await asyncio.sleep(0.02)
+    host = hosts.all()[0]
+    assert host.problem == "Ray's Python on host w lacks the package 'docker': pip install docker"
+    for _ in range(5):
+        await hosts._look()
+        await asyncio.sleep(0.02)
+    assert made == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        ({"cluster_id": "ours", "folder_error": None}, None),
+        ({"cluster_id": "other", "folder_error": None}, "/r on host w is the shared folder of another installation"),
+        ({"cluster_id": None, "folder_error": "The shared folder is not at /r on host w: x"}, "The shared folder is"),
+    ],
+)
+async def test_a_host_runs_jobs_only_with_the_heads_shared_folder(
+    monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], problem: str | None
+) -> None:
+    hosts = Hosts()
+    hosts.cluster_id = "ours"
+    monkeypatch.setattr(ray, "nodes", lambda: [node("a")])
+    await hosts._look()
+    info: Any = {"hostname": "w", "docker": True, "docker_error": None, "gpus": [], **found}
+    hosts._learn("a", info)
+    said = hosts.all()[0].problem
+    assert said is None if problem is None else (said or "").startswith(problem)
 
 
 async def test_a_node_whose_agent_never_answers_does_not_hold_up_the_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from workers.common.errors import InvalidInput, NotFound
+from workers.common.nodes import NODE_LABEL
 from workers.jobs.records import JobRecord, Reason, State
 from workers.supervision.host_answers import hosts_answer
 from workers.supervision.hosts import Host
-from workers.supervision.placement import NODE_LABEL, Placement, Waiting, adopt_on, find_target, place
+from workers.supervision.placement import Placement, Waiting, adopt_on, find_target, place
 from workers.supervision.sweeper import Grace, Orphan, ownerless_containers
 
 
@@ -21,7 +22,12 @@ def host(name: str, address: str, **values: Any) -> Host:
 
 
 HEAD = host("head", "10.0.0.1", head=True)
-GPU = host("big", "10.0.0.2", resources={"CPU": 8.0, "GPU": 2.0, "memory": 64e9, "gpu_node": 1.0, "host:big": 1.0})
+GPU = host(
+    "big",
+    "10.0.0.2",
+    resources={"CPU": 8.0, "GPU": 2.0, "memory": 64e9, "gpu_node": 1.0, "host:big": 1.0},
+    labels={"rack": "7", "ray.io/node-id": "node-big", "opeva.host": "big"},
+)
 HOSTS = [HEAD, GPU]
 
 
@@ -31,16 +37,29 @@ def job(**values: Any) -> JobRecord:
 
 @pytest.mark.parametrize(
     ("target", "name"),
-    [("local", "head"), ("head", "head"), ("10.0.0.2", "big"), ("big", "big"), ("gpu_node", "big")],
+    [("local", "head"), ("head", "head"), ("10.0.0.2", "big"), ("big", "big"), ("rack", "big")],
 )
-def test_a_target_is_a_name_an_address_local_or_a_tag(target: str, name: str) -> None:
+def test_a_target_is_a_name_an_address_local_or_the_name_of_a_label(target: str, name: str) -> None:
     assert [found.name for found in find_target(target, HOSTS)] == [name]
     placement = place(job(target_host=target), HOSTS)
     assert isinstance(placement, Placement)
     assert placement.options["label_selector"] == {NODE_LABEL: f"node-{name}"}
 
 
-@pytest.mark.parametrize("target", ["nowhere", "CPU", "memory", "10.0.0.3", "host:big"])
+def test_a_target_that_is_a_resource_is_asked_of_ray_by_that_so_that_its_autoscaler_can_bring_one() -> None:
+    assert find_target("gpu_node", HOSTS) == [GPU]
+    assert place(job(target_host="gpu_node"), HOSTS) == Placement(
+        {"num_cpus": 1.0, "resources": {"gpu_node": 0.001}}, None
+    )
+    without = place(job(target_host="gpu_node"), [HEAD, replace(GPU, docker=False, docker_error="Docker is down")])
+    assert isinstance(without, Placement)
+    assert without.options["label_selector"] == {NODE_LABEL: "!in(node-big)"}
+    assert without.obstacle == Waiting(
+        Reason.DOCKER_UNAVAILABLE, "No host for it has a Docker engine that answers. Docker is down"
+    )
+
+
+@pytest.mark.parametrize("target", ["nowhere", "CPU", "memory", "10.0.0.3", "host:big", "opeva.host"])
 def test_an_unknown_target_is_not_found_and_the_hosts_are_named(target: str) -> None:
     with pytest.raises(NotFound, match="big, head"):
         find_target(target, HOSTS)
@@ -52,19 +71,52 @@ def test_a_target_that_can_be_no_host_is_refused(target: Any) -> None:
         find_target(target, HOSTS)
 
 
-def test_a_job_without_a_target_goes_to_any_host_with_a_docker_engine() -> None:
+def test_a_job_without_a_target_is_asked_of_ray_by_what_it_needs_alone() -> None:
     placement = place(job(cpus=0.5, gpus=1, memory=100), HOSTS)
-    assert placement == Placement(
-        {"num_cpus": 0.5, "num_gpus": 1, "memory": 100, "resources": {"docker_node": 0.001}}, None
-    )
+    assert placement == Placement({"num_cpus": 0.5, "num_gpus": 1, "memory": 100}, None)
 
 
-def test_a_host_whose_engine_does_not_answer_is_never_chosen() -> None:
-    placement = place(job(), [HEAD, replace(GPU, docker=False)])
+UNABLE = {
+    "not asked yet": {"docker": None},
+    "no engine": {"docker": False, "docker_error": "no socket"},
+    "no folder": {"folder_error": "The shared folder is not at /data on host big"},
+}
+
+
+@pytest.mark.parametrize("state", UNABLE.values(), ids=UNABLE)
+def test_a_host_where_no_job_can_run_is_avoided_and_one_that_joins_is_not(state: dict[str, Any]) -> None:
+    placement = place(job(), [HEAD, replace(GPU, **state)])
+    assert placement == Placement({"num_cpus": 1.0, "label_selector": {NODE_LABEL: "!in(node-big)"}}, None)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "reason", "sentence"),
+    [
+        (
+            [replace(HEAD, docker=False, docker_error="Docker on host head is not there"), replace(GPU, online=False)],
+            Reason.DOCKER_UNAVAILABLE,
+            "No host for it has a Docker engine that answers. Docker on host head is not there",
+        ),
+        (
+            [replace(HEAD, docker=False, docker_error="no socket"), replace(GPU, folder_error="no folder on big")],
+            Reason.STORAGE_UNAVAILABLE,
+            "No host for it has both Docker and the head's shared folder. no socket; no folder on big",
+        ),
+        (
+            [replace(HEAD, online=False), replace(GPU, online=False)],
+            Reason.HOST_UNREACHABLE,
+            "No host for it is reachable. The host head is not reachable; The host big is not reachable",
+        ),
+    ],
+)
+def test_what_no_host_has_is_said_and_ray_is_asked_even_so(hosts: list[Host], reason: Reason, sentence: str) -> None:
+    placement = place(job(), hosts)
     assert isinstance(placement, Placement)
-    assert placement.options["label_selector"] == {NODE_LABEL: "!in(node-big)"}
-    pinned = place(job(target_host="big"), [HEAD, replace(GPU, docker=False, docker_error="no socket")])
-    assert pinned == Waiting(Reason.DOCKER_UNAVAILABLE, "Docker does not answer on big: no socket")
+    assert placement.obstacle == Waiting(reason, sentence)
+    pinned = [replace(hosts[0], online=True, docker=False, docker_error="no socket")]
+    assert place(job(target_host="head"), pinned) == Waiting(
+        Reason.DOCKER_UNAVAILABLE, "No host for it has a Docker engine that answers. no socket"
+    )
 
 
 def test_an_offline_target_is_waited_for() -> None:
@@ -99,7 +151,7 @@ def test_the_hosts_answer_counts_what_jobs_hold() -> None:
     big = answer["hosts"]["big"]
     assert (big["running"], big["used"], big["online"]) == (2, {"cpus": 3.0, "gpus": 0, "memory": 5}, True)
     assert big["active_job_ids"] == ["j", "j"]
-    assert big["info"]["tags"] == ["gpu_node"]
+    assert big["info"]["tags"] == ["gpu_node", "rack"]
 
 
 def container(job_id: str = "j", attempt: int = 1) -> Any:
