@@ -37,6 +37,7 @@ unit:
 # What only tests need: a worker machine's environment, and those in which CityLearn proves datasets.
 environments: setup
 	@scripts/setup.sh worker
+	@scripts/setup.sh wheel
 	@scripts/setup-citylearn.sh
 	@scripts/apt.sh busybox-static iproute2 iptables chromium
 

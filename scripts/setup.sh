@@ -3,6 +3,7 @@
 #
 #   setup.sh          .venv: everything in requirements.lock, each file checked by its hash
 #   setup.sh worker   .venv-worker: what a worker machine has, ray[default] and docker, in the same versions
+#   setup.sh wheel    .venv-wheel: what `pip install .` gives elsewhere, this project's wheel and what it needs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -65,17 +66,39 @@ main_environment() {
   echo "$wanted" >.venv/.installed
 }
 
+# A constraints file may hold neither hashes nor extras.
+constraints() { # lock
+  sed -nE 's/^([A-Za-z0-9._-]+)(\[[^]]*\])?(==[^ ;\]+).*/\1\3/p' "$1"
+}
+
 worker_environment() {
-  local wanted constraints
+  local wanted
   wanted=$(sha256 "$LOCK" scripts/setup.sh)
   [ "$(cat .venv-worker/.installed 2>/dev/null)" = "$wanted" ] && [ -x .venv-worker/bin/python ] && return
   echo "setup: installing ray[default] and docker into .venv-worker"
   make_environment .venv-worker
-  # A constraints file may hold neither hashes nor extras.
-  constraints=.venv-worker/constraints.txt
-  sed -nE 's/^([A-Za-z0-9._-]+)(\[[^]]*\])?(==[^ ;\]+).*/\1\3/p' "$LOCK" >"$constraints"
-  install .venv-worker -c "$constraints" 'ray[default]' docker
+  constraints "$LOCK" >.venv-worker/constraints.txt
+  install .venv-worker -c .venv-worker/constraints.txt 'ray[default]' docker
   echo "$wanted" >.venv-worker/.installed
+}
+
+wheel_environment() {
+  local wanted wheels=$RUN/wheel
+  wanted=$(git ls-files --cached --others --exclude-standard -z serve_app deployments workers configs serve_config.yaml \
+    pyproject.toml requirements-runtime.lock scripts/setup.sh | xargs -0 sha256sum | sha256sum)
+  [ "$(cat .venv-wheel/.installed 2>/dev/null)" = "$wanted" ] && [ -x .venv-wheel/bin/python ] && return
+  echo "setup: installing this project's wheel and what it needs into .venv-wheel"
+  make_environment .venv-wheel
+  constraints requirements-runtime.lock >.venv-wheel/constraints.txt
+  rm -rf "$wheels"
+  # From a copy: setuptools leaves folders where it builds.
+  git ls-files --cached --others --exclude-standard -z serve_app deployments workers configs serve_config.yaml \
+    pyproject.toml README.md | xargs -0 cp --parents --no-dereference -t "$(mkdir -p "$wheels/source" && echo "$wheels/source")"
+  .venv-wheel/bin/python -m pip wheel -qq --no-input --disable-pip-version-check --no-deps -w "$wheels" "$wheels/source" ||
+    fail "the wheel could not be built (pip's message is above)."
+  install .venv-wheel -c .venv-wheel/constraints.txt --force-reinstall --no-deps "$wheels"/*.whl
+  install .venv-wheel -c .venv-wheel/constraints.txt "$wheels"/*.whl
+  echo "$wanted" >.venv-wheel/.installed
 }
 
 [ -f "$LOCK" ] || fail "$LOCK is missing in $PWD."
@@ -86,5 +109,6 @@ flock -w 1200 9 || fail "another setup.sh has been at work for 20 minutes."
 case "${1:-main}" in
   main) main_environment ;;
   worker) worker_environment ;;
-  *) fail "unknown environment '$1': say nothing, or 'worker'." ;;
+  wheel) wheel_environment ;;
+  *) fail "unknown environment '$1': say nothing, 'worker' or 'wheel'." ;;
 esac
