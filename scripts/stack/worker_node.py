@@ -72,17 +72,22 @@ class WorkerNode:
         return f"opeva{self.number}h"
 
     @property
+    def _logs(self) -> Path:
+        """Several hosts may stand beside one stack: the files of what each keeps lie apart."""
+        return self.stack.plan.logs / f"host-{self.number}"
+
+    @property
     def _engine(self) -> Kept:
-        return Kept("dockerd", self.stack.plan.logs, f"{self.stack.plan.mark}-engine{self.number}")
+        return Kept("dockerd", self._logs, f"{self.stack.plan.mark}-engine{self.number}")
 
     @property
     def _ray(self) -> Kept:
-        return Kept("ray-worker", self.stack.plan.logs, f"{self.stack.plan.mark}-worker{self.number}")
+        return Kept("ray-worker", self._logs, f"{self.stack.plan.mark}-worker{self.number}")
 
     @property
     def _sweeper(self) -> Kept:
         """Outlives a killed owner for a moment, to clean up after it."""
-        return Kept("sweeper-worker", self.stack.plan.logs, f"{self.stack.plan.mark}-sweeper{self.number}")
+        return Kept("sweeper-worker", self._logs, f"{self.stack.plan.mark}-sweeper{self.number}")
 
     # --- from start to end -------------------------------------------------------------------------------------------
 

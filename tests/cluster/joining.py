@@ -3,14 +3,14 @@
 import os
 import shlex
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from scripts.harness.api import Api, eventually
 from scripts.harness.images import busybox_image
 from scripts.stack.plan import PROJECT
-from scripts.stack.processes import MARK, Kept, end_strays
+from scripts.stack.processes import MARK, end_strays
 from scripts.stack.worker_node import WorkerNode
 
 SCRIPT: Final = PROJECT / "workers" / "join-ray-worker.sh"
@@ -76,19 +76,6 @@ class JoiningHost(WorkerNode):
 
     def _last_commands(self) -> list[str]:
         return [shlex.join(["bash", str(SCRIPT), "--leave", "--state-dir", str(self.state)]), *super()._last_commands()]
-
-    # Several such hosts may stand beside one stack: the files of what each keeps lie apart.
-
-    @property
-    def _engine(self) -> Kept:
-        return self._apart(super()._engine)
-
-    @property
-    def _sweeper(self) -> Kept:
-        return self._apart(super()._sweeper)
-
-    def _apart(self, kept: Kept) -> Kept:
-        return replace(kept, folder=kept.folder / str(self.number))
 
     @property
     def _mark(self) -> str:

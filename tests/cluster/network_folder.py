@@ -68,7 +68,7 @@ class SshfsHost(JoiningHost):
 
     @property
     def _mount(self) -> Kept:
-        return self._apart(Kept("sshfs", self.stack.plan.logs, f"{self.stack.plan.mark}-sshfs{self.number}"))
+        return Kept("sshfs", self._logs, f"{self.stack.plan.mark}-sshfs{self.number}")
 
     def start_engine(self) -> None:
         """Mount the folder in a mount namespace of the host's own, then start the engine in that too."""

@@ -6,7 +6,7 @@ Nothing of this checkout is on their path, and Ray runs in an empty folder.
 import json
 import os
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ import yaml
 from scripts.harness.api import Api, eventually
 from scripts.stack import Plan, Ports, Stack
 from scripts.stack.plan import PROJECT
-from scripts.stack.processes import Kept, start_until
+from scripts.stack.processes import start_until
 from scripts.stack.ray_head import RayHead
 from scripts.stack.worker_node import WorkerNode
 
@@ -165,23 +165,6 @@ class PlainWorker(WorkerNode):
         """With a hostname and a file system of its own, as another machine has."""
         lines = [f"hostname {self.name}", *(f"mount -t tmpfs none {folder}" for folder in self.hidden), 'exec "$@"']
         return ["unshare", "--uts", "--mount", "sh", "-c", " && ".join(lines), "sh", *command]
-
-    # Several such machines may stand beside one cluster: the files of what each keeps lie apart.
-
-    @property
-    def _engine(self) -> Kept:
-        return self._apart(super()._engine)
-
-    @property
-    def _ray(self) -> Kept:
-        return self._apart(super()._ray)
-
-    @property
-    def _sweeper(self) -> Kept:
-        return self._apart(super()._sweeper)
-
-    def _apart(self, kept: Kept) -> Kept:
-        return replace(kept, folder=kept.folder / str(self.number))
 
 
 def _token(token: str | None) -> dict[str, str]:
