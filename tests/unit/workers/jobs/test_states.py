@@ -1,6 +1,6 @@
 """The transitions of a job's state."""
 
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from workers.jobs.events import (
     Claimed,
     Exited,
+    Failed,
     KeptWaiting,
     Missing,
     Note,
@@ -16,6 +17,7 @@ from workers.jobs.events import (
     Running,
     SeenRunning,
     Stop,
+    Trouble,
     Unreachable,
 )
 from workers.jobs.records import JobRecord, Reason, State
@@ -75,6 +77,12 @@ def exited(
         "log_complete": True,
         "timed_out": timed_out,
     }
+
+
+def test_each_trouble_that_an_event_may_tell_is_a_reason_of_a_record() -> None:
+    trouble, of_the_supervisor = get_args(get_type_hints(Failed)["reason"])
+    assert trouble == Trouble
+    assert {*get_args(Trouble), *get_args(of_the_supervisor)} <= set(Reason)
 
 
 def test_a_job_goes_from_the_queue_to_its_end() -> None:
