@@ -16,7 +16,7 @@ _AGAIN_S: Final = 0.2
 
 
 class ContainerEvents:
-    """Counts how often containers of an installation were created and started, by job, on one engine.
+    """Counts how often containers of an installation were started, by job, on one engine.
 
     Follows the engine's events in a thread, over restarts of the engine: it tells those since the last one again.
     """
@@ -47,14 +47,7 @@ class ContainerEvents:
 
     def starts(self) -> Counter[str]:
         """How often a container of each job was started."""
-        return self._count("start")
-
-    def creations(self) -> Counter[str]:
-        """How often a container of each job was created."""
-        return self._count("create")
-
-    def _count(self, action: str) -> Counter[str]:
-        return Counter(job for (_, what, _), job in list(self._seen.items()) if what == action)
+        return Counter(job for (_, what, _), job in list(self._seen.items()) if what == "start")
 
     def _follow(self) -> None:
         while not self._ended.is_set():

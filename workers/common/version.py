@@ -1,4 +1,8 @@
-"""The version of the running code: the release, and a fingerprint of the sources."""
+"""The version of the running code: the release, and a fingerprint of the sources.
+
+The sources are read when a process first asks. The packages that are installed beside them (`requirements.lock`) are no
+part of the fingerprint: new ones alone are the same version.
+"""
 
 import hashlib
 from functools import cache

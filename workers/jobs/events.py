@@ -98,11 +98,11 @@ class ExitTaken(TypedDict):
 
 
 class Failed(TypedDict):
-    """The attempt came to nothing and nothing of it is left on the host."""
+    """The attempt came to nothing and nothing of it is left on the host. `config_invalid` is the supervisor's word."""
 
     event: Literal["failed"]
     at: float
-    reason: str
+    reason: Trouble | Literal["config_invalid"]
     detail: NotRequired[str | None]
 
 

@@ -38,7 +38,6 @@ class State(StrEnum):
 
 
 _TERMINAL = frozenset({State.FINISHED, State.FAILED, State.STOPPED, State.CANCELED})
-TERMINAL_STATES: Final = tuple(sorted(_TERMINAL))
 
 
 class Reason(StrEnum):

@@ -93,7 +93,7 @@ def _running(record: JobRecord, event: Running | SeenRunning) -> JobRecord:
         claimed=True,
         container_id=event["container_id"],
         container_name=event["container_name"],
-        gpu_ids=tuple(event.get("gpus") or record.gpu_ids),
+        gpu_ids=tuple(event["gpus"] or record.gpu_ids),
         started_at=event["started_at"] if record.started_at is None else record.started_at,
         unknown_since=None,
     )
@@ -104,8 +104,8 @@ def _running(record: JobRecord, event: Running | SeenRunning) -> JobRecord:
 
 def _note(record: JobRecord, event: Note) -> JobRecord:
     """A note from the runner. While the engine is away nobody can say whether the container runs."""
-    given = event.get("reason")
-    reason, detail = None if given is None else Reason(given), event.get("detail")
+    given, detail = event["reason"], event["detail"]
+    reason = None if given is None else Reason(given)
     if record.state is State.STOP_REQUESTED:
         return record
     if record.state is State.UNKNOWN:
@@ -118,26 +118,25 @@ def _note(record: JobRecord, event: Note) -> JobRecord:
 
 
 def _exited(record: JobRecord, event: Exited) -> JobRecord:
-    code = int(event["exit_code"])
-    started = event.get("started_at") or record.started_at or event["at"]
+    code, started = event["exit_code"], event["started_at"]
     ended = record.change(
         claimed=True,
         exit_code=code,
-        log_bytes=event.get("log_bytes"),
+        log_bytes=event["log_bytes"],
         started_at=started,
-        finished_at=max(started, event.get("finished_at") or event["at"]),
+        finished_at=max(started, event["finished_at"] or event["at"]),
         unknown_since=None,
     )
     if record.state is State.STOP_REQUESTED:
         return ended.change(
             state=State.STOPPED, reason=Reason.USER_STOP, detail=f"Stopped on request; the exit code was {code}"
         )
-    if event.get("timed_out"):
+    if event["timed_out"]:
         limit = f" of {record.timeout_s:g} s" if record.timeout_s is not None else ""
         return ended.change(
             state=State.FAILED, reason=Reason.TIMEOUT, detail=f"Ended because it ran longer than its limit{limit}"
         )
-    if event.get("oom_killed"):
+    if event["oom_killed"]:
         return ended.change(
             state=State.FAILED, reason=Reason.OOM_KILLED, detail="Ended by the kernel: its memory limit was reached"
         )

@@ -65,17 +65,6 @@ def to_epoch(value: object, zone: ZoneInfo | None = None) -> float | None:
     return None
 
 
-def to_instant(value: object, zone: ZoneInfo | None = None) -> datetime | None:
-    """Like `to_epoch`, as an aware datetime in UTC; None also for what the calendar can't hold (years 1 to 9999)."""
-    seconds = to_epoch(value, zone)
-    if seconds is None:
-        return None
-    try:
-        return _EPOCH + timedelta(seconds=seconds)
-    except OverflowError:
-        return None
-
-
 def is_numeric_text(text: str) -> bool:
     """Whether a text is an epoch number."""
     return _NUMERIC_TEXT.fullmatch(text) is not None
@@ -84,15 +73,6 @@ def is_numeric_text(text: str) -> bool:
 def from_wall_clock(wall: float, zone: ZoneInfo) -> float:
     """The instant (epoch seconds) at which a clock in `zone` shows a wall time."""
     return wall - _offset_of_wall_clock(zone, int(wall // _QUARTER))
-
-
-def to_wall_clock(seconds: float, zone: ZoneInfo) -> float:
-    """The wall time that a clock in `zone` shows at an instant."""
-    try:
-        offset = (_EPOCH + timedelta(seconds=seconds)).astimezone(zone).utcoffset()
-    except OverflowError:
-        return seconds
-    return seconds + (offset.total_seconds() if offset is not None else 0.0)
 
 
 def wall_time(value: object, instant: float) -> float:

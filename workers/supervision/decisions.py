@@ -211,14 +211,13 @@ def while_waiting(
     sent: Sent, record: JobRecord | None, hosts: Sequence[Host], waited_s: float, adoption_wait_s: float
 ) -> Stay | Leave:
     """What becomes of a runner that Ray has not placed for `waited_s`; `record` and `hosts` as they are now."""
-    over = record is None or record.terminal
+    if record is None or record.terminal:
+        return Leave.MISPLACED
     if sent.errand is Errand.ADOPT:
-        if not over and waited_s < adoption_wait_s:
+        if waited_s < adoption_wait_s:
             return Stay()
         host = _named(hosts, sent.record.host)
         return Leave.NO_ROOM if host is not None and host.online else Leave.MISPLACED
-    if record is None or record.terminal:
-        return Leave.MISPLACED
     if sent.errand is not Errand.LAUNCH:
         host = _named(hosts, record.host)
         there = host is not None and host.online and adopt_on(record, host, take_room=False) == sent.placement

@@ -22,7 +22,7 @@ from workers.common.options import Options
 from workers.host.agent import HostAgent
 from workers.host.agent_answers import Holders
 from workers.jobs.record_files import load
-from workers.jobs.records import JobRecord, Reason, State
+from workers.jobs.records import JobRecord, State
 from workers.jobs.request import JobRequest
 from workers.outputs import job_folder
 from workers.supervision.admission import Admission, job_info
@@ -82,7 +82,7 @@ class JobSupervisor:
         self._hosts = HostDirectory(self._options, version)
         self._readers = Readers()
         self._ready = asyncio.Event()
-        self._problem = Unavailable("it is starting", ErrorCode.SUPERVISOR_STARTING)
+        self._problem: OpevaError = Unavailable("it is starting", ErrorCode.SUPERVISOR_STARTING)
         self._retired = False
         self._tasks = [asyncio.create_task(self._hosts.watch()), asyncio.create_task(self._start())]
 
@@ -94,7 +94,7 @@ class JobSupervisor:
                 await self._open()
                 break
             except OpevaError as error:
-                self._problem = Unavailable(error.detail, error.code)
+                self._problem = type(error)(error.detail, error.code)
                 logger.error("The start waits: %s", error)
             except Exception as error:
                 # Whatever it is, only another try can make it a supervisor that works.
@@ -172,14 +172,14 @@ class JobSupervisor:
             os._exit(1)
 
     async def started(self) -> None:
-        """Wait until the records are known. Raises Unavailable."""
+        """Wait until the records are known. Raises Unavailable, or what keeps them from being read (StorageFull)."""
         if self._retired:
             raise Unavailable("The job supervisor makes way for a new one", ErrorCode.SUPERVISOR_STARTING)
         try:
             await asyncio.wait_for(self._ready.wait(), START_WAIT_S)
         except TimeoutError:
             problem = self._problem
-            raise Unavailable(f"The job supervisor can't work: {problem.detail}", problem.code) from None
+            raise type(problem)(f"The job supervisor can't work: {problem.detail}", problem.code) from None
 
     async def describe(self) -> Given:
         """The options and the code's version that this supervisor was made with."""
@@ -225,7 +225,7 @@ class JobSupervisor:
             await self._book.flush(job_id)
         except NotFound as error:
             self._book.apply(
-                job_id, {"event": "failed", "at": now(), "reason": Reason.CONFIG_INVALID, "detail": error.detail}
+                job_id, {"event": "failed", "at": now(), "reason": "config_invalid", "detail": error.detail}
             )
             return False
         except OpevaError as error:

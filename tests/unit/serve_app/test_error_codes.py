@@ -12,8 +12,8 @@ from workers.common.answers import failure, value_of
 from workers.common.errors import Conflict, ErrorCode
 
 PROJECT = Path(__file__).parents[3]
-#: Stands in the status of a build, and in no error.
-TOLD_ONLY = {ErrorCode.BUILD_INTERRUPTED}
+#: Stand in the status of a build, and within answers of sites, whose status is 200 by then.
+TOLD_ONLY = {ErrorCode.BUILD_INTERRUPTED, ErrorCode.UNREADABLE_DOCUMENT}
 #: For every status of HTTP that has no code of its own.
 FOR_THE_REST = {ErrorCode.HTTP_ERROR}
 

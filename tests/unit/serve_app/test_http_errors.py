@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.errors import STATUS
+from serve_app.errors import STATUS, status_of
 from serve_app.http import to_json
 from tests.harness.memory_client import Served
 from workers.common import errors, names
@@ -39,6 +39,12 @@ async def test_a_domain_error_has_its_status_its_code_and_its_sentence(
 def test_every_domain_error_has_a_status() -> None:
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.OpevaError)}
     assert kinds == set(STATUS)
+
+
+@pytest.mark.parametrize(("kind", "status"), STATUS.items())
+def test_a_special_kind_of_error_has_the_status_of_the_general_one(kind: type[errors.OpevaError], status: int) -> None:
+    special = type("Special", (kind,), {})
+    assert status_of(special("It is so")) == status
 
 
 async def test_an_error_that_nobody_foresaw_is_a_500_in_the_same_shape_which_browsers_may_read(

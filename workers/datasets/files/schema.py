@@ -29,16 +29,6 @@ from workers.datasets.reading.users import dataset_name
 DEFAULT_SEED: Final = 2022
 #: Keys of a schema that a site's own may give where the request is silent.
 _FROM_SITE: Final = ("random_seed", "central_agent", "observations", "actions", "agent", "reward_function")
-#: Keys that are never taken as they were sent: they follow from the data.
-_DERIVED: Final = (
-    "root_directory",
-    "simulation_start_time_step",
-    "simulation_end_time_step",
-    "seconds_per_time_step",
-    "start_date",
-    "buildings",
-    "electric_vehicles_def",
-)
 #: What a device's efficiency is at least: heaters' begins at 0.9, heat pumps give more than they take.
 _LEAST_EFFICIENCY: Final = 0.9
 _TRUE_WORDS: Final = {"true", "1", "yes", "on"}

@@ -1,6 +1,6 @@
 """The transitions of a job's state."""
 
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -8,12 +8,16 @@ from hypothesis import strategies as st
 
 from workers.jobs.events import (
     Claimed,
+    Exited,
+    Failed,
     KeptWaiting,
     Missing,
     Note,
     Placed,
     Running,
+    SeenRunning,
     Stop,
+    Trouble,
     Unreachable,
 )
 from workers.jobs.records import JobRecord, Reason, State
@@ -41,21 +45,44 @@ RUNNING: Running = {
     "started_at": 990.0,
     "gpus": ["0"],
 }
-SEEN_RUNNING: Any = {**RUNNING, "event": "seen_running"}
+SEEN_RUNNING: SeenRunning = {
+    "event": "seen_running",
+    "at": AT,
+    "container_id": "c",
+    "container_name": "cn",
+    "started_at": 990.0,
+    "gpus": ["0"],
+}
 STOP: Stop = {"event": "stop", "at": AT}
 MISSING: Missing = {"event": "missing", "at": AT}
 
 
-def exited(code: int, **values: Any) -> Any:
+def exited(
+    code: int,
+    *,
+    oom_killed: bool = False,
+    timed_out: bool = False,
+    started_at: float = 900.0,
+    finished_at: float | None = 950.0,
+) -> Exited:
     return {
         "event": "exited",
         "at": AT,
+        "container_id": "c",
         "exit_code": code,
-        "started_at": 900.0,
-        "finished_at": 950.0,
+        "oom_killed": oom_killed,
+        "started_at": started_at,
+        "finished_at": finished_at,
         "log_bytes": 7,
-        **values,
+        "log_complete": True,
+        "timed_out": timed_out,
     }
+
+
+def test_each_trouble_that_an_event_may_tell_is_a_reason_of_a_record() -> None:
+    trouble, of_the_supervisor = get_args(get_type_hints(Failed)["reason"])
+    assert trouble == Trouble
+    assert {*get_args(Trouble), *get_args(of_the_supervisor)} <= set(Reason)
 
 
 def test_a_job_goes_from_the_queue_to_its_end() -> None:
@@ -64,6 +91,8 @@ def test_a_job_goes_from_the_queue_to_its_end() -> None:
         record = transition(record, event)
         assert record.state is state
     assert (record.host, record.container_id, record.started_at, record.gpu_ids) == ("h", "c", 990.0, ("0",))
+    record = transition(record, {**RUNNING, "gpus": []})
+    assert record.gpu_ids == ("0",)
     record = transition(record, exited(0))
     assert (record.state, record.reason, record.exit_code, record.log_bytes) == (State.FINISHED, None, 0, 7)
 
@@ -79,7 +108,7 @@ def test_a_job_goes_from_the_queue_to_its_end() -> None:
         (exited(143, timed_out=True), Reason.TIMEOUT),
     ],
 )
-def test_an_end_that_nobody_asked_for_fails_with_its_reason_and_true_exit_code(event: Any, reason: Reason) -> None:
+def test_an_end_that_nobody_asked_for_fails_with_its_reason_and_true_exit_code(event: Exited, reason: Reason) -> None:
     record = transition(running(timeout_s=5.0), event)
     assert (record.state, record.reason, record.exit_code) == (State.FAILED, reason, event["exit_code"])
     assert record.detail
@@ -105,6 +134,16 @@ def test_a_job_that_may_have_a_container_is_stopped_only_when_that_is_confirmed(
     assert transition(failed, RUNNING).state is State.STOP_REQUESTED
 
 
+@pytest.mark.parametrize("record", [job(), running()])
+def test_when_a_stop_was_asked_for_is_on_record(record: JobRecord) -> None:
+    assert transition(record, STOP).stop_requested_at == AT
+
+
+def test_a_claim_says_where_the_container_comes_to_be() -> None:
+    record = transition(job(state=State.LAUNCHING, host="elsewhere", node_id="m", address="b"), CLAIMED)
+    assert (record.claimed, record.host, record.node_id, record.address) == (True, "h", "n", "a")
+
+
 def test_a_second_stop_changes_nothing() -> None:
     asked = transition(running(), STOP)
     assert transition(asked, {"event": "stop", "at": AT + 5}) is asked
@@ -124,8 +163,9 @@ def test_a_container_that_started_and_is_gone_is_lost_and_never_launched_again()
 
 
 def test_a_claimed_job_without_a_container_goes_back_to_the_queue_as_a_new_attempt() -> None:
-    record = transition(job(state=State.LAUNCHING, claimed=True, host="h", node_id="n"), MISSING)
-    assert (record.state, record.attempt, record.claimed, record.host) == (State.QUEUED, 2, False, None)
+    launching = transition(transition(job(), PLACED), CLAIMED)
+    assert (launching.launching_at, launching.host, launching.node_id, launching.address) == (AT, "h", "n", "a")
+    assert transition(launching, MISSING) == job(attempt=2)
 
 
 def test_an_unreachable_host_makes_its_jobs_unknown_until_they_are_seen_again() -> None:
@@ -142,7 +182,9 @@ def test_an_unreachable_host_makes_its_jobs_unknown_until_they_are_seen_again() 
 
 def test_an_unreachable_host_does_not_undo_a_stop() -> None:
     asked = transition(transition(running(), STOP), {"event": "unreachable", "at": AT, "detail": "h is away"})
-    assert (asked.state, asked.reason) == (State.STOP_REQUESTED, Reason.STOP_FAILED)
+    assert (asked.state, asked.reason, asked.unknown_since) == (State.STOP_REQUESTED, Reason.STOP_FAILED, AT)
+    seen = transition(asked, SEEN_RUNNING)
+    assert (seen.state, seen.unknown_since) == (State.STOP_REQUESTED, None)
 
 
 def test_a_queued_job_is_not_touched_by_a_host_that_leaves() -> None:
@@ -168,6 +210,13 @@ def test_a_note_tells_of_a_running_job_and_is_cleared() -> None:
     noted = transition(running(), {"event": "note", "at": AT, "reason": "storage_full", "detail": "paused"})
     assert (noted.state, noted.reason, noted.detail) == (State.RUNNING, Reason.STORAGE_FULL, "paused")
     assert transition(noted, {"event": "note", "at": AT, "reason": None, "detail": None}).reason is None
+
+
+def test_a_job_began_and_ended_when_its_container_did() -> None:
+    record = transition(running(started_at=900.0), exited(0, started_at=920.0, finished_at=950.0))
+    assert (record.started_at, record.finished_at) == (920.0, 950.0)
+    # What the engine does not say of the end is taken from the event.
+    assert transition(running(), exited(0, finished_at=None)).finished_at == AT
 
 
 def test_an_end_is_never_before_its_start() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from workers.common.errors import StorageFull, Unavailable
-from workers.jobs.events import RunnerPlaced
+from workers.jobs.events import Note, RunnerPlaced
 from workers.jobs.records import JobRecord, Reason, State
 from workers.supervision.decisions import (
     AfterLaunch,
@@ -113,6 +113,7 @@ def test_launches_that_come_to_nothing_are_repeated_less_and_less_often() -> Non
         (running(started_at=None), HOST, [], NoContainer.LOOK_AGAIN),
         (running(), HOST, [container()], TakeOver(container(), Errand.ADOPT)),
         (running(), HOST, [container("paused")], TakeOver(container("paused"), Errand.ADOPT)),
+        (running(), HOST, [container("restarting")], TakeOver(container("restarting"), Errand.ADOPT)),
         (running(), HOST, [container("exited")], TakeOver(container("exited"), Errand.CONCLUDE)),
     ],
 )
@@ -173,10 +174,11 @@ def test_a_launch_waits_in_rays_queue_and_after_a_moment_says_for_what() -> None
 
 def test_a_launch_that_no_host_can_hold_says_so_at_once() -> None:
     large = job(cpus=64.0)
-    stay = waits(launched(large, [HOST]), large, [HOST])
-    assert isinstance(stay, Stay)
-    assert stay.say is not None
-    assert stay.say.reason is Reason.UNSCHEDULABLE
+    for waited_s in (0.0, 60.0):
+        stay = waits(launched(large, [HOST]), large, [HOST], waited_s)
+        assert isinstance(stay, Stay)
+        assert stay.say is not None
+        assert stay.say.reason is Reason.UNSCHEDULABLE
 
 
 def test_a_launch_waits_on_in_ray_while_every_host_is_away_and_says_so() -> None:
@@ -208,6 +210,18 @@ def test_an_adoption_without_a_place_in_time_does_without_room_where_its_host_is
     assert waits(sent, running(), [HOST], waited_s=4.9) == Stay()
     assert waits(sent, running(), [HOST], waited_s=5.0) is Leave.NO_ROOM
     assert waits(sent, running(), [AWAY], waited_s=5.0) is Leave.MISPLACED
+    # The node that it waits for is that of the host as it was when it was sent.
+    assert waits(sent, running(host="other"), [HOST], waited_s=5.0) is Leave.NO_ROOM
+
+
+@pytest.mark.parametrize("errand", [Errand.ADOPT, Errand.ADOPT_WITHOUT_ROOM, Errand.CONCLUDE])
+@pytest.mark.parametrize("waited_s", [0.0, 60.0])
+@pytest.mark.parametrize("record", [None, FINISHED])
+def test_no_second_runner_is_sent_for_a_job_that_is_over(
+    errand: Errand, waited_s: float, record: JobRecord | None
+) -> None:
+    sent = Sent(running(), adopt_on(running(), HOST, take_room=errand is Errand.ADOPT), errand)
+    assert waits(sent, record, [HOST], waited_s) is Leave.MISPLACED
 
 
 @pytest.mark.parametrize("errand", [Errand.ADOPT_WITHOUT_ROOM, Errand.CONCLUDE])
@@ -257,6 +271,8 @@ def test_a_runners_host_gets_the_name_that_people_know_it_by() -> None:
     on_host = {"event": "placed", "at": 6.0, "node_id": "node-lab", "address": "10.0.0.2"}
     assert for_the_book(PLACED, job(), [HOST]) == {**on_host, "host": "lab"}
     assert for_the_book(PLACED, job(), []) == {**on_host, "host": "vm-17"}
+    note: Note = {"event": "note", "at": 6.0, "reason": None, "detail": "The host vm-17 fetches the image"}
+    assert for_the_book(note, job(host="lab"), [HOST]) == {**note, "detail": "The host lab fetches the image"}
     refused = failed("start_failed")
     assert for_the_book(refused, job(host="lab"), [HOST]) == {**refused, "detail": "Docker on host lab is away"}
 
@@ -267,6 +283,8 @@ def test_a_runners_host_gets_the_name_that_people_know_it_by() -> None:
         ("docker_unavailable", job(host="lab"), "relaunch", "Docker on host lab is away"),
         ("storage_unavailable", job(host="lab"), "relaunch", None),
         ("image_not_found", job(host="lab"), "failed", None),
+        # A container was allowed and never came to be.
+        ("docker_unavailable", job(host="lab", claimed=True), "relaunch", "Docker on host lab is away"),
         ("docker_unavailable", running(), "failed", None),
     ],
 )
@@ -277,6 +295,21 @@ def test_what_is_no_fault_of_a_job_that_never_started_sends_it_back_to_the_queue
     assert event is not None
     assert event["event"] == kind
     assert engine_fault(event) == fault
+
+
+@pytest.mark.parametrize(
+    ("event", "kept"),
+    [
+        ({"event": "running", "at": 6.0, "container_id": "c", "attempt": 1}, True),
+        ({"event": "exited", "at": 6.0, "exit_code": 0}, True),
+        ({"event": "missing", "at": 6.0, "detail": "It was removed", "started": True}, True),
+        ({"event": "launching", "at": 6.0}, False),
+        ({"event": "refused", "at": 6.0, "detail": "no", "answered": True}, False),
+        ({"event": "exit_taken", "at": 6.0}, False),
+    ],
+)
+def test_what_says_something_of_a_job_reaches_its_record_as_it_is(event: Any, kept: bool) -> None:
+    assert for_the_book(event, running(), [HOST]) == (event if kept else None)
 
 
 def test_an_end_is_on_the_disk_before_the_runner_removes_the_container() -> None:
