@@ -30,7 +30,7 @@ class Part(StrEnum):
     COMPOSE = "Compose files"
     JOIN = "Join script"
     INSIDE = "Given to containers of jobs"
-    TOOLS = "Demo and tests"
+    TESTS = "Tests"
 
 
 class Form(Enum):
