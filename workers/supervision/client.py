@@ -22,9 +22,8 @@ from workers.common.options import Options
 from workers.jobs.records import JobRecord, State
 from workers.jobs.request import JobRequest
 from workers.supervision.feed import ChangeFeed
-from workers.supervision.host_answers import HostsAnswer
 from workers.supervision.launch import launch
-from workers.supervision.supervisor_answers import News
+from workers.supervision.supervisor_answers import HostsAnswer, News
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from workers.common.options import Options
 from workers.jobs.records import JobRecord, State
 from workers.supervision.book import JobBook
 from workers.supervision.client import JobsClient
-from workers.supervision.host_answers import hosts_answer
+from workers.supervision.supervisor_answers import hosts_answer
 
 Change = tuple[int, JobRecord | str]
 
