@@ -1,4 +1,4 @@
-"""How an option says, once, all that is known of it: `setting`.
+"""`setting` declares, once, all that is known of an option.
 
 The options that the processes are given (`workers.common.options` and its siblings) are frozen dataclasses. A field of
 theirs that an installation may decide is declared with `setting`: its default, what a value must be, what it means and
