@@ -6,13 +6,13 @@ it, and the client names each method by its declaration, so that mypy checks the
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, TypeVar, TypeVarTuple
 
 from ray.exceptions import RayError
 
 from workers.common.errors import ErrorCode, OpevaError, Unavailable
 
-P = ParamSpec("P")
+Arguments = TypeVarTuple("Arguments")
 T = TypeVar("T")
 
 
@@ -27,9 +27,8 @@ class Remote:
         self,
         limit_s: float,
         what: str,
-        method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
-        *args: P.args,
-        **kwargs: P.kwargs,
+        method: Callable[[Any, *Arguments], Coroutine[Any, Any, T]],
+        *args: *Arguments,
     ) -> T:
         """The answer of a method of the deployment.
 
@@ -44,7 +43,7 @@ class Remote:
         try:
             async with asyncio.timeout(limit_s):
                 # The one place where a method is found by its name: Serve's handles have no types.
-                answer: T = await getattr(self._handle, method.__name__).remote(*args, **kwargs)
+                answer: T = await getattr(self._handle, method.__name__).remote(*args)
                 return answer
         except TimeoutError as error:
             raise self._unavailable(f"did not answer for {what} within {limit_s:g} s") from error

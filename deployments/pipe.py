@@ -111,7 +111,7 @@ class PipeServer:
             except OSError as error:
                 logger.info("A stream's reader went away: %s", error)
             except Exception:
-                # The reader is told by the missing end that the stream is not whole.
+                # The missing end shows the reader that the stream is not whole.
                 logger.exception("A stream broke off")
             finally:
                 _close(offer.blocks)

@@ -25,9 +25,9 @@ _MEMBER: Final = re.compile(r"^ *#: (?P<meaning>.*)\n *#: (?P<remedy>.*)\n *(?P<
 
 def table() -> str:
     """A Markdown table of all codes, in the order of the enum."""
-    found, told = statuses(), meanings()
+    found, explained = statuses(), meanings()
     rows = (
-        f"| `{code}` | {', '.join(map(str, sorted(found[code])))} | {' | '.join(told.get(code, ('', '')))} |"
+        f"| `{code}` | {', '.join(map(str, sorted(found[code])))} | {' | '.join(explained.get(code, ('', '')))} |"
         for code in ErrorCode
     )
     return "\n".join(["| Code | Status | Meaning | What to do |", "|---|---|---|---|", *rows])

@@ -25,7 +25,8 @@ OTHERS: Final = (
         Part.STACK,
         "OPEVA_RUN_DIR",
         "`.run`",
-        "The folder of the stack's own files: processes, logs, development database.",
+        "The folder of the stack's own files: processes, logs, development database; `/var/lib/opeva/run` in the "
+        "head's image.",
     ),
     Variable(
         Part.STACK,
@@ -84,7 +85,10 @@ OTHERS: Final = (
     Variable(Part.JOIN, "OPEVA_API_TOKEN", "", "The token for the API where it asks for one; also read by the demo."),
     Variable(Part.JOIN, "OPEVA_PYTHON", "`python3`", "The Python that has ray and docker: `--python`."),
     Variable(
-        Part.JOIN, "OPEVA_WORKER_DIR", "`/var/lib/opeva-worker`", "Pid, log and settings of the worker: `--state-dir`."
+        Part.JOIN,
+        "OPEVA_WORKER_DIR",
+        "`/var/lib/opeva-worker`",
+        "Pid, log and settings of the worker: `--state-dir`; `/var/lib/opeva/worker` in the head's image.",
     ),
     Variable(Part.INSIDE, "OPEVA_JOB_NAME", "", "The job's name, set for each container."),
     Variable(
@@ -93,5 +97,5 @@ OTHERS: Final = (
         "`/data`",
         "Where the simulator finds the shared folder; set it to run one by hand.",
     ),
-    Variable(Part.TOOLS, "OPEVA_CI_DEADLINE_S", "`3600`", "Longest run of the tests by `.ci/run`, in seconds."),
+    Variable(Part.TESTS, "OPEVA_CI_DEADLINE_S", "`3600`", "Longest run of the tests by `.ci/run`, in seconds."),
 )

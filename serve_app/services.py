@@ -25,7 +25,7 @@ from workers.jobs.records import JobRecord
 from workers.jobs.request import JobRequest
 from workers.outputs.progress import ProgressFiles
 from workers.supervision.client import Health
-from workers.supervision.host_answers import HostsAnswer
+from workers.supervision.supervisor_answers import HostsAnswer
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from workers.sites.instants import to_epoch
 
 SECRET = b"a secret of the tests"
 
-Documents = Sequence[Mapping[str, Any]]
+Documents = Sequence[dict[str, Any]]
 
 
 def build(

@@ -109,17 +109,17 @@ def _of_engine(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _of_ray(environment: Mapping[str, str]) -> dict[str, str]:
-    """What Ray must be told in a container."""
+    """The variables that Ray needs in a container."""
     memory = os.statvfs("/dev/shm")  # noqa: S108 - it is what Ray uses
-    told = {
+    variables = {
         # Ray would take a share of the machine's memory, and a slow file where /dev/shm has not so much.
         "RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES": str(int(memory.f_bsize * memory.f_bavail * 0.9)),
         # On a machine that boots, 30 s are not always enough.
         "RAY_raylet_start_wait_time_s": "120",
     }
     if environment.get("RAY_AUTH_TOKEN") or environment.get("RAY_AUTH_TOKEN_PATH"):
-        told["RAY_AUTH_MODE"] = "token"
-    return {name: value for name, value in told.items() if name not in environment}
+        variables["RAY_AUTH_MODE"] = "token"
+    return {name: value for name, value in variables.items() if name not in environment}
 
 
 def _join(environment: Mapping[str, str], options: list[str]) -> NoReturn:

@@ -68,10 +68,10 @@ async def _check(what: str, here: Services, ask: Callable[[], Awaitable[Mapping[
 
 
 async def _supervisor(here: Services) -> dict[str, Any]:
-    told = await here.jobs.health()
-    if told.storage is not None:
-        raise Unavailable(f"The job supervisor can't write: {told.storage}", ErrorCode.STORAGE_UNAVAILABLE)
-    return {"cluster_id": told.cluster_id}
+    health = await here.jobs.health()
+    if health.storage is not None:
+        raise Unavailable(f"The job supervisor can't write: {health.storage}", ErrorCode.STORAGE_UNAVAILABLE)
+    return {"cluster_id": health.cluster_id}
 
 
 async def _storage(here: Services) -> dict[str, Any]:
@@ -99,18 +99,18 @@ def _write_and_read(folder: Path, replica: str) -> None:
 async def _mongo(here: Services) -> dict[str, Any]:
     if here.settings.sites.mongo_uri is None:
         return {"status": "not_configured"}
-    told = await here.sites.ping()
-    if not told["ok"]:
-        raise Unavailable(told["error"])
-    return {"ping_ms": told["latency_ms"]}
+    ping = await here.sites.ping()
+    if not ping["ok"]:
+        raise Unavailable(ping["error"])
+    return {"ping_ms": ping["latency_ms"]}
 
 
 def _host(name: str, host: dict[str, Any]) -> dict[str, Any]:
     """A host's check, from what its agent said last: agents are asked all the time."""
-    told = {"online": host["online"], "docker": host["docker"], "last_seen": host["last_seen"]}
+    known = {"online": host["online"], "docker": host["docker"], "last_seen": host["last_seen"]}
     if not host["online"]:
-        return {"status": "error", "detail": f"The host {name} is not reachable", **told}
+        return {"status": "error", "detail": f"The host {name} is not reachable", **known}
     if not host["docker"]:
         detail = host.get("docker_error") or "it does not answer"
-        return {"status": "error", "detail": f"Docker is unavailable on the host {name}: {detail}", **told}
-    return {"status": "ok", **told}
+        return {"status": "error", "detail": f"Docker is unavailable on the host {name}: {detail}", **known}
+    return {"status": "ok", **known}

@@ -24,7 +24,7 @@ from workers.jobs.request import JobRequest
 from workers.outputs import job_folder
 from workers.supervision.client import Health
 from workers.supervision.feed import ChangeFeed
-from workers.supervision.host_answers import HostsAnswer, HostState
+from workers.supervision.supervisor_answers import HostsAnswer, HostState
 
 HOST: HostState = {
     "online": True,

@@ -18,8 +18,8 @@ def failure(error: OpevaError) -> dict[str, Any]:
 
 def value_of(answer: dict[str, Any]) -> Any:
     """The value of an answer; raises the error that it holds."""
-    told = answer.get("error")
-    if told is None:
+    error = answer.get("error")
+    if error is None:
         return answer["ok"]
-    kind = getattr(errors, told["kind"], OpevaError)
-    raise kind(told["detail"], told["code"])
+    kind = getattr(errors, error["kind"], OpevaError)
+    raise kind(error["detail"], error["code"])

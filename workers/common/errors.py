@@ -128,7 +128,7 @@ class ErrorCode(StrEnum):
     #: The job has not ended.
     #: Stop it first, or delete it with `force=true`.
     JOB_ACTIVE = "job_active"
-    #: The job could not be stopped in time; it is tried on.
+    #: The job could not be stopped in time; the system goes on trying.
     #: Delete it later.
     STOP_FAILED = "stop_failed"
     #: The key was used for another request.
@@ -266,6 +266,7 @@ class ErrorCode(StrEnum):
     #: The dataset is being built already.
     #: Wait for it, or cancel it.
     BUILD_RUNNING = "build_running"
+    # Spelt with two l, unlike the state of such a build, `canceled`: neither word may change.
     #: The build was cancelled.
     #: Begin it again if it is wanted.
     BUILD_CANCELLED = "build_cancelled"

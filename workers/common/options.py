@@ -18,7 +18,7 @@ class Options:
         Part.STORAGE,
         default_shared_root,
         "The shared folder as this system's processes see it; if not set and nothing is mounted there, "
-        "`/data` where that is a mount.",
+        "`/data` where that is a mount. Under `make up` its default is `.run/shared`.",
         form=Form.ABSOLUTE_PATH,
         shown=DEFAULT_SHARED_ROOT,
     )
@@ -53,7 +53,9 @@ class Options:
     )
     container_env: dict[str, str] = setting(Part.CONTAINERS, dict, "Variables given to every container, as JSON.")
     container_network: str | None = setting(
-        Part.CONTAINERS, "opeva_network", "The Docker network that containers join on hosts that have it."
+        Part.CONTAINERS,
+        "opeva_network",
+        "The Docker network that containers join on hosts that have it; empty for none.",
     )
     container_user: str | None = setting(
         Part.CONTAINERS, None, "The user that containers run as; the image's own if not set."
@@ -69,7 +71,9 @@ class Options:
         Part.CONTAINERS, False, "Give containers the whole shared folder to write to, for older images."
     )
     pull_policy: Literal["missing", "always", "never"] = setting(
-        Part.CONTAINERS, "missing", "When a host fetches an image."
+        Part.CONTAINERS,
+        "missing",
+        "When a host fetches a job's image: `missing` (if it has none), `always` (for each job) or `never`.",
     )
     mlflow_tracking_uri: str | None = setting(
         Part.MLFLOW, "http://mlflow:5000", "The MLflow server as containers reach it; empty for none."
@@ -93,14 +97,18 @@ class Options:
     docker_timeout_s: float = setting(Part.HOSTS, 30.0, "One call to Docker, in seconds.", above=0)
     pull_timeout_s: float = setting(Part.HOSTS, 1800.0, "Fetching an image, in seconds.", above=0)
     start_timeout_s: float = setting(
-        Part.HOSTS, 120.0, "From a job's placement to its started container, in seconds.", above=0
+        Part.HOSTS,
+        120.0,
+        "Creating and starting a job's container, in seconds, once the image is there and the supervisor said yes.",
+        above=0,
     )
     kill_deadline_s: float = setting(Part.HOSTS, 20.0, "A KILL's confirmation, in seconds.", above=0)
     claim_timeout_s: float = setting(
         Part.HOSTS, 120.0, "How long a runner waits for the supervisor's yes, in seconds.", above=0
     )
-    #: Beside what the agent does itself.
-    agent_timeout_s: float = setting(Part.HOSTS, 10.0, "A call to a host's agent, in seconds.", above=0)
+    agent_timeout_s: float = setting(
+        Part.HOSTS, 10.0, "A call to a host's agent, in seconds, beside what the agent does itself.", above=0
+    )
     host_poll_s: float = setting(Part.HOSTS, 1.0, "Time between two looks at the hosts, in seconds.", above=0)
     host_silent_s: float = setting(Part.HOSTS, 10.0, "A host silent for so long is unreachable, in seconds.", above=0)
     host_lost_s: float = setting(

@@ -1,4 +1,4 @@
-"""How an option says, once, all that is known of it: `setting`.
+"""`setting` declares, once, all that is known of an option.
 
 The options that the processes are given (`workers.common.options` and its siblings) are frozen dataclasses. A field of
 theirs that an installation may decide is declared with `setting`: its default, what a value must be, what it means and
@@ -30,7 +30,7 @@ class Part(StrEnum):
     COMPOSE = "Compose files"
     JOIN = "Join script"
     INSIDE = "Given to containers of jobs"
-    TOOLS = "Demo and tests"
+    TESTS = "Tests"
 
 
 class Form(Enum):

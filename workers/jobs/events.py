@@ -134,7 +134,7 @@ RunnerEvent = RunnerPlaced | Launching | Running | Note | Exited | ExitTaken | F
 # -- what the supervisor makes of it, and adds
 
 
-class OnHost(TypedDict):
+class Where(TypedDict):
     """On which host a job is, by the name that people know it by."""
 
     at: float
@@ -143,13 +143,13 @@ class OnHost(TypedDict):
     address: str
 
 
-class Placed(OnHost):
-    """The job's runner has its slot on this host, or its container was found there."""
+class OnHost(Where):
+    """The job is on this host: its runner has its slot there, or its container was found there."""
 
-    event: Literal["placed"]
+    event: Literal["on_host"]
 
 
-class Claimed(OnHost):
+class Claimed(Where):
     """A runner was allowed to create the container on this host."""
 
     event: Literal["claimed"]
@@ -212,7 +212,7 @@ class HostLost(TypedDict):
 
 
 JobEvent = (
-    Placed
+    OnHost
     | Claimed
     | Running
     | SeenRunning

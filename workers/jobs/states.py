@@ -25,7 +25,7 @@ from workers.jobs.events import (
     KeptWaiting,
     Missing,
     Note,
-    Placed,
+    OnHost,
     Relaunch,
     Running,
     SeenRunning,
@@ -44,8 +44,8 @@ def transition(record: JobRecord, event: JobEvent) -> JobRecord:
     if record.terminal:
         return record
     match event["event"]:
-        case "placed":
-            return _placed(record, event)
+        case "on_host":
+            return _on_host(record, event)
         case "claimed":
             return _claimed(record, event)
         case "running":
@@ -77,7 +77,7 @@ def transition(record: JobRecord, event: JobEvent) -> JobRecord:
             return record
 
 
-def _placed(record: JobRecord, event: Placed) -> JobRecord:
+def _on_host(record: JobRecord, event: OnHost) -> JobRecord:
     here = {"host": event["host"], "node_id": event["node_id"], "address": event["address"]}
     if record.state is State.QUEUED:
         return record.change(state=State.LAUNCHING, launching_at=event["at"], reason=None, detail=None, **here)

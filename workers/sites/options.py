@@ -12,7 +12,11 @@ class SitesOptions:
 
     #: `mongodb://…` or `mongodb+srv://…`; None where no MongoDB is configured: every use is then Unavailable.
     mongo_uri: str | None = setting(
-        Part.SITES, None, "Where the sites' MongoDB is; routes of sites answer 503 if not set.", secret=True
+        Part.SITES,
+        None,
+        "Where the sites' MongoDB is; routes of sites answer 503 if not set. The head's image sets "
+        "`mongodb://mongo:27017`, and `make up` runs a database for development.",
+        secret=True,
     )
     mongo_timeout_s: float = setting(
         Part.SITES, 5.0, "Choosing a server, connecting, and each short command, in seconds.", above=0
@@ -24,8 +28,9 @@ class SitesOptions:
     site_stall_timeout_s: float = setting(
         Part.SITES, 600.0, "How long a stream waits for a client that takes nothing, in seconds.", above=0
     )
-    #: Of one replica.
-    site_max_streams: int = setting(Part.SITES, 32, "Most streams of documents at once; then 503.", at_least=1)
+    site_max_streams: int = setting(
+        Part.SITES, 32, "Most streams of documents at once, per replica; then 503.", at_least=1
+    )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -8,9 +8,9 @@ import asyncio
 import contextvars
 import logging
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVarTuple
 
 import ray
 
@@ -22,11 +22,15 @@ from workers.common.options import Options
 from workers.jobs.records import JobRecord, State
 from workers.jobs.request import JobRequest
 from workers.supervision.feed import ChangeFeed
-from workers.supervision.host_answers import HostsAnswer
 from workers.supervision.launch import launch
-from workers.supervision.supervisor_answers import News
+from workers.supervision.supervisor import JobSupervisor
+from workers.supervision.supervisor_answers import HostsAnswer, News
 
 logger = logging.getLogger(__name__)
+
+Arguments = TypeVarTuple("Arguments")
+#: A method of the supervisor whose answer is one of `workers.common.answers`, as it is declared.
+Method = Callable[[JobSupervisor, *Arguments], Coroutine[Any, Any, dict[str, Any]]]
 
 #: How long a call may take altogether, retries after a restart of the supervisor included.
 CALL_TIMEOUT_S = 30.0
@@ -86,7 +90,7 @@ class JobsClient:
         record = self._records.get(job_id)
         if record is None:
             # Another API process may have accepted it a moment ago.
-            record = self._keep(await self._call("get", job_id))
+            record = self._keep(await self._call(JobSupervisor.get, job_id))
         return record
 
     def known(self, job_id: str) -> JobRecord | None:
@@ -133,7 +137,7 @@ class JobsClient:
         """Ask the supervisor itself. Raises Unavailable."""
         watch = Stopwatch()
         await self._have_copy()
-        await self._call("changes", self._epoch, -1, 0.0)
+        await self._call(JobSupervisor.changes, self._epoch, -1, 0.0, None)
         latency_ms = 1000 * watch.elapsed()
         if self._news is None:
             return Health(latency_ms, None, None)
@@ -147,23 +151,23 @@ class JobsClient:
         Raises:
             NotFound, Conflict, StorageFull, Unavailable: it was not accepted, and nothing of it is left.
         """
-        return await self._changed("submit", names.new_job_id(), request.to_dict())
+        return await self._changed(JobSupervisor.submit, names.new_job_id(), request.to_dict())
 
     async def stop(self, job_id: str) -> tuple[JobRecord, str | None]:
         """Ask for a job's end: its record, and why that is not on the disk yet, if so. Raises NotFound, Unavailable."""
-        answer = await self._call("stop", job_id)
+        answer = await self._call(JobSupervisor.stop, job_id)
         return self._keep(answer), answer.get("unwritten")
 
     async def requeue(self, job_id: str, submitted_by: str | None = None) -> JobRecord:
         """A new job from an ended one's snapshot. Raises NotFound, Conflict, Unavailable."""
-        return await self._changed("requeue", job_id, names.new_job_id(), submitted_by)
+        return await self._changed(JobSupervisor.requeue, job_id, names.new_job_id(), submitted_by)
 
     async def delete(self, job_id: str, force: bool) -> None:
         """Remove a job. Raises NotFound, Conflict, Unavailable."""
         record = await self.get(job_id)
         longest = record.stop_grace_s + self._options.kill_deadline_s + 2 * self._options.docker_timeout_s
         try:
-            await self._call("delete", job_id, force, timeout_s=CALL_TIMEOUT_S + (longest if force else 0))
+            await self._call(JobSupervisor.delete, job_id, force, timeout_s=CALL_TIMEOUT_S + (longest if force else 0))
         except NotFound:
             # An earlier try of this very call may have removed it; the copy knew the job.
             logger.info("Job %s was removed already", job_id)
@@ -171,11 +175,12 @@ class JobsClient:
 
     # -- the way to the supervisor
 
-    async def _changed(self, method: str, *args: object) -> JobRecord:
+    async def _changed(self, method: Method[*Arguments], *args: *Arguments) -> JobRecord:
         return self._keep(await self._call(method, *args))
 
-    async def _call(self, method: str, *args: object, timeout_s: float = CALL_TIMEOUT_S) -> Any:
-        """Call the supervisor; wait for one that restarts, within the deadline."""
+    async def _call(self, method: Method[*Arguments], *args: *Arguments, timeout_s: float = CALL_TIMEOUT_S) -> Any:
+        """Call a method of the supervisor, e.g. `_call(JobSupervisor.get, job_id)`; wait for one that restarts, within
+        the deadline."""
         deadline = Deadline(timeout_s)
         while True:
             try:
@@ -192,12 +197,14 @@ class JobsClient:
                 ) from None
             await asyncio.sleep(RETRY_S)
 
-    async def _send(self, method: str, *args: object, timeout_s: float) -> dict[str, Any]:
+    async def _send(self, method: Method[*Arguments], *args: *Arguments, timeout_s: float) -> dict[str, Any]:
         # Looking a name up asks Ray's control service, which may be away: not in the event loop.
         if self._supervisor is None:
             self._supervisor = await asyncio.wait_for(asyncio.to_thread(_look_up), timeout_s)
+        # The one place where a method is found by its name: Ray's handles have no types.
+        called = getattr(self._supervisor, method.__name__)
         # In a context of its own: calls made in a request's context are canceled with the request.
-        reference = contextvars.Context().run(getattr(self._supervisor, method).remote, *args)
+        reference = contextvars.Context().run(called.remote, *args)
         answer: dict[str, Any] = await asyncio.wait_for(
             asyncio.shield(asyncio.wrap_future(reference.future())), timeout_s
         )
@@ -222,7 +229,12 @@ class JobsClient:
                     await self._ensure(replace=replace)
                     replace = False
                 answer = await self._send(
-                    "changes", self._epoch, self._number, POLL_S, self._name, timeout_s=POLL_S + CALL_TIMEOUT_S
+                    JobSupervisor.changes,
+                    self._epoch,
+                    self._number,
+                    POLL_S,
+                    self._name,
+                    timeout_s=POLL_S + CALL_TIMEOUT_S,
                 )
                 self._take(value_of(answer))
             except asyncio.CancelledError:

@@ -268,7 +268,7 @@ def for_the_book(event: RunnerEvent, record: JobRecord, hosts: Sequence[Host]) -
         case "placed":
             here = next((host for host in hosts if host.node_id == event["node_id"]), None)
             return {
-                "event": "placed",
+                "event": "on_host",
                 "at": event["at"],
                 "host": event["hostname"] if here is None else here.name,
                 "node_id": event["node_id"],

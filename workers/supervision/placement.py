@@ -1,4 +1,4 @@
-"""Where a job may run: its request as Ray's scheduler understands it, or why it can't be placed now."""
+"""Where a job may run: the options of its Ray task, which say it to Ray's scheduler, or why it can't be placed now."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Placement:
-    """A request to Ray's scheduler: options of a task. `obstacle` is why it can't be granted by the present hosts."""
+    """What Ray's scheduler is given: options of a task. `obstacle` is why it can't be granted by the present hosts."""
 
     options: dict[str, Any] = field(default_factory=dict)
     obstacle: Waiting | None = None
@@ -68,14 +68,14 @@ def place(record: JobRecord, hosts: Sequence[Host]) -> Placement | Waiting:
     if not able:
         return _nowhere(candidates)
     selector = able[0].node_id if len(able) == 1 else f"in({_ids(able)})"
-    return Placement({**request(record), "label_selector": {NODE_LABEL: selector}}, _obstacle(record, candidates))
+    return Placement({**room_of(record), "label_selector": {NODE_LABEL: selector}}, _obstacle(record, candidates))
 
 
 def _anywhere(
     record: JobRecord, candidates: Sequence[Host], hosts: Sequence[Host], tag: str | None = None
 ) -> Placement:
     """Wherever Ray finds room: on a host with the `tag`, if there is one, and not where a job can't run."""
-    options = request(record)
+    options = room_of(record)
     if tag is not None:
         options["resources"] = {tag: TRACE}
     avoid = [host for host in hosts if host.problem is not None]
@@ -109,8 +109,8 @@ def _nowhere(candidates: Sequence[Host]) -> Waiting:
     return Waiting(Reason.STORAGE_UNAVAILABLE, f"No host for it has both Docker and the head's shared folder. {why}")
 
 
-def request(record: JobRecord) -> dict[str, Any]:
-    """What the job takes of a node."""
+def room_of(record: JobRecord) -> dict[str, Any]:
+    """What the job takes of a node, as options of a Ray task."""
     options: dict[str, Any] = {"num_cpus": record.cpus}
     if record.gpus:
         options["num_gpus"] = record.gpus
@@ -120,8 +120,8 @@ def request(record: JobRecord) -> dict[str, Any]:
 
 
 def adopt_on(record: JobRecord, host: Host, *, take_room: bool) -> Placement:
-    """The request of a runner for a container that exists already; it takes the job's room unless none is left."""
-    options = request(record) if take_room else {"num_cpus": 0}
+    """The options of a runner's task for a container that is there already; it takes the job's room if any is left."""
+    options = room_of(record) if take_room else {"num_cpus": 0}
     return Placement({**options, "label_selector": {NODE_LABEL: host.node_id}})
 
 

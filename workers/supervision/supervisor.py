@@ -28,7 +28,6 @@ from workers.outputs import job_folder
 from workers.supervision.admission import Admission, job_info
 from workers.supervision.book import JobBook
 from workers.supervision.driver import JobDriver
-from workers.supervision.host_answers import hosts_answer
 from workers.supervision.hosts import HostDirectory
 from workers.supervision.housekeeping import Housekeeping
 from workers.supervision.listings import Listings
@@ -38,7 +37,7 @@ from workers.supervision.returning import take_up
 from workers.supervision.root_watch import RootWatch
 from workers.supervision.runners import Runners
 from workers.supervision.stopper import Stopper
-from workers.supervision.supervisor_answers import Given, News
+from workers.supervision.supervisor_answers import Given, News, hosts_answer
 from workers.supervision.whereabouts import Whereabouts
 
 logger = logging.getLogger(__name__)

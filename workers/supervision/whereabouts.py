@@ -59,7 +59,7 @@ class Whereabouts:
         """Note on which host a job is."""
         self._book.apply(
             job_id,
-            {"event": "placed", "host": host.name, "node_id": host.node_id, "address": host.address, "at": now()},
+            {"event": "on_host", "host": host.name, "node_id": host.node_id, "address": host.address, "at": now()},
         )
 
     def unreachable(self, record: JobRecord, host: Host | None) -> None:

@@ -1,8 +1,12 @@
 """The settings: where they come from, what they refuse, and that everything of the jobs' side is among them."""
 
+import json
 import logging
+import math
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -117,3 +121,65 @@ def test_empty_variables_count_as_not_set(monkeypatch: pytest.MonkeyPatch) -> No
     assert settings.jobs.shared_root == settings.jobs.host_shared_root == default_shared_root()
     assert settings.datasets.dataset_readers == default_readers()
     assert (settings.sites.mongo_uri, settings.api.tokens_file, settings.jobs.container_env) == (None, None, {})
+
+
+def _figures() -> Iterator[tuple[str, type[Any], float | None, float | None]]:
+    """Each setting that is a number: its name, its type, what it must be above, and what it must be at least."""
+    for kind in DECLARED_BY:
+        hints = get_type_hints(kind)
+        for option in settings_of(kind):
+            hint = next((part for part in (int, float) if hints[option.name] is part), None) or next(
+                (part for part in (int, float) if part in get_args(hints[option.name])), None
+            )
+            if hint is not None:
+                yield option.name, hint, facts_of(option).above, facts_of(option).at_least
+
+
+def _next(kind: type[Any], bound: float, step: int) -> float:
+    """The value of a type beside a bound."""
+    return int(bound) + step if kind is int else math.nextafter(bound, step * math.inf)
+
+
+@pytest.mark.parametrize(("name", "kind", "above", "at_least"), list(_figures()))
+def test_the_value_just_outside_is_refused_and_the_variable_named(
+    name: str, kind: type[Any], above: float | None, at_least: float | None
+) -> None:
+    assert (above is None) != (at_least is None), "a number says what it must be above, or at least"
+    if above is not None:
+        outside: float = kind(above)
+        inside = _next(kind, above, 1)
+    else:
+        assert at_least is not None
+        outside, inside = _next(kind, at_least, -1), kind(at_least)
+    with pytest.raises(ValueError, match=f"OPEVA_{name.upper()}: "):
+        Settings.load({name: outside})
+    # `stop_retry_max_s` must not be under `stop_retry_s`, so that one goes along.
+    beside = {"stop_retry_s": inside} if name == "stop_retry_max_s" else {}
+    settings = Settings.load({name: inside, **beside})
+    assert inside in (
+        getattr(part, name, None) for part in (settings.jobs, settings.api, settings.sites, settings.datasets)
+    )
+
+
+def test_the_image_of_jobs_that_name_none_has_a_name() -> None:
+    with pytest.raises(ValueError, match="OPEVA_IMAGE: "):
+        Settings.load({"image": ""})
+    assert Settings.load({"image": "i"}).jobs.image == "i"
+
+
+def test_of_the_prefixes_of_an_image_the_longest_wins_in_whatever_order_they_stand() -> None:
+    long: tuple[str, ...] = ("--long",)
+    short: tuple[str, ...] = ("--short",)
+    for commands in ({"calof/": short, "calof/sim:": long}, {"calof/sim:": long, "calof/": short}):
+        options = Options(image_commands=commands, default_command=("--default",))
+        assert options.command_for("calof/sim:1") == long
+        assert options.command_for("calof/other:1") == short
+        assert options.command_for("else:1") == ("--default",)
+
+
+def test_options_from_json_have_tuples_where_they_are_declared() -> None:
+    options = Options(allowed_images=("i",), image_commands={"i": ("x",)}, writable_paths=("mlflow", "models"))
+    again = Options.from_dict(json.loads(json.dumps(options.to_dict())))
+    assert again == options
+    assert again.writable_paths == ("mlflow", "models")
+    assert again.image_commands == {"i": ("x",)}

@@ -20,10 +20,10 @@ from workers.datasets.builds.niced import niced
 from workers.datasets.files.building import BuildingResult, complete_building
 from workers.datasets.measures.grid import TimeWindow
 from workers.datasets.plan import Plan
-from workers.datasets.reading.documents import Document, ReadOptions
+from workers.datasets.reading.documents import ReadOptions
 from workers.datasets.reading.mongo import window_documents
 from workers.datasets.steps.windows import WindowPartial, read_window
-from workers.sites.client import MongoConnection
+from workers.sites.client import Document, MongoConnection
 from workers.sites.options import SitesOptions
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ underscores. Others keep a dict of chargers beside `electric_vehicles`, with SOC
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -82,7 +82,7 @@ class PlugCollector:
         self._stated: list[tuple[float, float, float, float]] = [(math.nan,) * 4]
         self._stated_codes: dict[Any, int] = {}
 
-    def add(self, batch: list[Mapping[str, Any]], first_row: int) -> None:
+    def add(self, batch: Sequence[Mapping[str, Any]], first_row: int) -> None:
         """Take in the documents from row `first_row` on."""
         for row, document in enumerate(batch, first_row):
             sessions = document.get("charging_sessions")

@@ -23,9 +23,8 @@ from workers.datasets.measures.columns import MEASURED, PRICE
 from workers.datasets.measures.numbers import number, numbers
 from workers.datasets.reading.chargers import PlugCollector, PlugReadings
 from workers.datasets.reading.users import CarNames
+from workers.sites.client import Document
 from workers.sites.instants import from_wall_clock, to_epoch
-
-Document = Mapping[str, Any]
 
 #: Names that producers of other generations use.
 OLDER_PRICE: Final = "energy_price"

@@ -1,5 +1,5 @@
 """From readings to complete columns: bins, filled gaps, sessions of cars, clocks, prices and weather ahead.
 
-It may use measures and reading.
+It may use measures, reading and `workers.common`, and takes the type of documents from `workers.sites`.
 The plan, files and builds use it.
 """

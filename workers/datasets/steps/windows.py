@@ -11,9 +11,10 @@ import numpy as np
 from workers.datasets.measures.arrays import Flags
 from workers.datasets.measures.columns import MEASURED, PRICE
 from workers.datasets.measures.grid import TimeWindow
-from workers.datasets.reading.documents import Document, ReadOptions, read_documents
+from workers.datasets.reading.documents import ReadOptions, read_documents
 from workers.datasets.steps.resample import SeriesPartial, reduce_readings
 from workers.datasets.steps.sessions import PlugPartial, reduce_plugs
+from workers.sites.client import Document
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from workers.jobs.events import (
     KeptWaiting,
     Missing,
     Note,
-    Placed,
+    OnHost,
     Running,
     SeenRunning,
     Stop,
@@ -34,7 +34,7 @@ def running(**values: Any) -> JobRecord:
     return job(state=State.RUNNING, claimed=True, host="h", started_at=900.0, container_id="c").change(**values)
 
 
-PLACED: Placed = {"event": "placed", "at": AT, "host": "h", "node_id": "n", "address": "a"}
+ON_HOST: OnHost = {"event": "on_host", "at": AT, "host": "h", "node_id": "n", "address": "a"}
 CLAIMED: Claimed = {"event": "claimed", "at": AT, "host": "h", "node_id": "n", "address": "a"}
 RUNNING: Running = {
     "event": "running",
@@ -87,7 +87,7 @@ def test_each_trouble_that_an_event_may_tell_is_a_reason_of_a_record() -> None:
 
 def test_a_job_goes_from_the_queue_to_its_end() -> None:
     record = job()
-    for event, state in ((PLACED, State.LAUNCHING), (CLAIMED, State.LAUNCHING), (RUNNING, State.RUNNING)):
+    for event, state in ((ON_HOST, State.LAUNCHING), (CLAIMED, State.LAUNCHING), (RUNNING, State.RUNNING)):
         record = transition(record, event)
         assert record.state is state
     assert (record.host, record.container_id, record.started_at, record.gpu_ids) == ("h", "c", 990.0, ("0",))
@@ -202,7 +202,7 @@ def test_why_a_job_waits_is_said_and_cleared_when_it_is_placed() -> None:
     record = transition(job(), waiting)
     assert (record.state, record.reason) == (State.QUEUED, Reason.UNSCHEDULABLE)
     assert transition(record, waiting) is record
-    assert transition(record, PLACED).reason is None
+    assert transition(record, ON_HOST).reason is None
     assert transition(running(), waiting).state is State.RUNNING
 
 
@@ -228,7 +228,7 @@ def test_an_end_is_never_before_its_start() -> None:
 
 EVENTS = st.sampled_from(
     [
-        PLACED,
+        ON_HOST,
         CLAIMED,
         RUNNING,
         STOP,

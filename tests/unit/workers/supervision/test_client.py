@@ -1,7 +1,9 @@
 """The copy of the jobs that an API process keeps."""
 
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from workers.common.options import Options
 from workers.jobs.records import JobRecord, State
 from workers.supervision.book import JobBook
 from workers.supervision.client import JobsClient
-from workers.supervision.host_answers import hosts_answer
+from workers.supervision.supervisor_answers import hosts_answer
 
 Change = tuple[int, JobRecord | str]
 
@@ -89,6 +91,53 @@ async def _take(changes: AsyncIterator[Change], count: int) -> AsyncIterator[Cha
         count -= 1
         if count == 0:
             return
+
+
+class Handle:
+    """The supervisor's handle of Ray. It keeps each call and answers with a record."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self._answer = answer
+
+    def __getattr__(self, name: str) -> "Method":
+        return Method(self, name, self._answer)
+
+
+class Method:
+    def __init__(self, handle: Handle, name: str, answer: dict[str, Any]) -> None:
+        self._handle, self._name, self._answer = handle, name, answer
+
+    def remote(self, *args: Any) -> "Method":
+        self._handle.calls.append((self._name, *args))
+        return self
+
+    def future(self) -> Future[dict[str, Any]]:
+        done: Future[dict[str, Any]] = Future()
+        done.set_result(success(self._answer))
+        return done
+
+
+async def test_each_call_goes_to_the_method_of_the_supervisor_that_it_names(tmp_path: Path) -> None:
+    job = record(1.0)
+    copy = Copy(tmp_path, job)
+    copy.catch_up()
+    client, unknown = copy.client, new_job_id()
+    handle = Handle(copy.book.with_change(job))
+    client._supervisor = handle
+    await client.get(unknown)
+    assert await client.stop(job.job_id) == (job, None)
+    await client.requeue(job.job_id, "ana")
+    await client.health()
+    await client.delete(job.job_id, force=True)
+    new_id = handle.calls[2][2]
+    assert handle.calls == [
+        ("get", unknown),
+        ("stop", job.job_id),
+        ("requeue", job.job_id, new_id, "ana"),
+        ("changes", client._epoch, -1, 0.0, None),
+        ("delete", job.job_id, True),
+    ]
 
 
 def test_an_error_crosses_processes_as_plain_data_and_is_itself_again() -> None:

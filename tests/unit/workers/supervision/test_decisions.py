@@ -268,7 +268,7 @@ def failed(reason: str) -> Any:
 
 
 def test_a_runners_host_gets_the_name_that_people_know_it_by() -> None:
-    on_host = {"event": "placed", "at": 6.0, "node_id": "node-lab", "address": "10.0.0.2"}
+    on_host = {"event": "on_host", "at": 6.0, "node_id": "node-lab", "address": "10.0.0.2"}
     assert for_the_book(PLACED, job(), [HOST]) == {**on_host, "host": "lab"}
     assert for_the_book(PLACED, job(), []) == {**on_host, "host": "vm-17"}
     note: Note = {"event": "note", "at": 6.0, "reason": None, "detail": "The host vm-17 fetches the image"}

@@ -8,9 +8,9 @@ import pytest
 from workers.common.errors import InvalidInput, NotFound
 from workers.common.nodes import NODE_LABEL
 from workers.jobs.records import JobRecord, Reason, State
-from workers.supervision.host_answers import hosts_answer
 from workers.supervision.hosts import Host
 from workers.supervision.placement import Placement, Waiting, adopt_on, find_target, place
+from workers.supervision.supervisor_answers import hosts_answer
 from workers.supervision.sweeper import Grace, Orphan, ownerless_containers
 
 
