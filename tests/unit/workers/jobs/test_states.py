@@ -163,7 +163,7 @@ def test_a_container_that_started_and_is_gone_is_lost_and_never_launched_again()
 
 
 def test_a_claimed_job_without_a_container_goes_back_to_the_queue_as_a_new_attempt() -> None:
-    launching = transition(transition(job(), PLACED), CLAIMED)
+    launching = transition(transition(job(), ON_HOST), CLAIMED)
     assert (launching.launching_at, launching.host, launching.node_id, launching.address) == (AT, "h", "n", "a")
     assert transition(launching, MISSING) == job(attempt=2)
 
