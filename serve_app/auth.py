@@ -21,6 +21,7 @@ _OPEN: Final = frozenset({"/", "/health", "/docs", "/openapi.json"})
 _OPEN_PREFIX: Final = "/docs/"
 #: POST routes that change nothing.
 _READING: Final = frozenset({"/simulation-data/index", "/simulation-data/file"})
+_READING_PREFIX: Final = "/historical-data/"
 
 
 class TokenFile:
@@ -90,11 +91,16 @@ class BearerAuth:
             await answer(scope, receive, send)
             return
         name, may_change = holder
-        if not may_change and scope["method"] not in ("GET", "HEAD") and scope["path"] not in _READING:
+        if not may_change and not _only_reads(scope):
             await error_answer(403, f"The token of {name} may only read")(scope, receive, send)
             return
         scope.setdefault("state", {})["user"] = name
         await self._app(scope, receive, send)
+
+
+def _only_reads(scope: Scope) -> bool:
+    path = scope["path"]
+    return scope["method"] in ("GET", "HEAD") or path in _READING or path.startswith(_READING_PREFIX)
 
 
 def _is_open(scope: Scope) -> bool:

@@ -7,6 +7,10 @@ from pydantic import BaseModel, Field
 
 from serve_app.models.common import Body, Message
 
+#: A thousand years: more is a slip of the keyboard.
+MINUTES_MAX = 525_960_000
+LIMIT_MAX = 1_000_000
+
 _SCHEMA = {
     "time_zone": "Europe/Lisbon",
     "buildings": {
@@ -49,6 +53,23 @@ class SavedSchema(Message):
     """A schema that was stored."""
 
     warnings: list[str] = Field(description="What a dataset build will miss in it, a sentence each.")
+
+
+class HistoryAsked(Body):
+    """Which historical data: the parameters of the GET route."""
+
+    from_ts: str | None = Field(None, description="The range's start, ISO 8601; UTC without an offset.")
+    until_ts: str | None = Field(None, description="The range's end, not included.")
+    minutes: int | None = Field(None, ge=1, le=MINUTES_MAX, description="How far to count back from now.")
+    granularity_minutes: int | None = Field(
+        None, ge=1, le=MINUTES_MAX, description="Average numbers over buckets so long."
+    )
+    time_zone: str | None = Field(None, description="The zone on whose clock buckets lie; none: on the UTC epoch.")
+    limit: int | None = Field(
+        None, ge=1, le=LIMIT_MAX, description="So many documents or buckets of each collection a page."
+    )
+    cursor: list[str] | str | None = Field(None, description="`next_cursor` of the collections to go on with.")
+    collections: list[str] | str | None = Field(None, description="Names of collections; none: all.")
 
 
 class HistoryPage(BaseModel):

@@ -10,7 +10,17 @@ from starlette.responses import Response
 from deployments.sites_client import SitesClient
 from serve_app.http import JSONAnswer
 from serve_app.models.common import described, problems, read_body
-from serve_app.models.sites import History, NewSchema, SavedSchema, SchemaContent, SiteList, StreamFormat
+from serve_app.models.sites import (
+    LIMIT_MAX,
+    MINUTES_MAX,
+    History,
+    HistoryAsked,
+    NewSchema,
+    SavedSchema,
+    SchemaContent,
+    SiteList,
+    StreamFormat,
+)
 from serve_app.shielded import to_the_end
 from serve_app.streams import Stream
 from workers.common import names
@@ -20,9 +30,6 @@ from workers.sites.streams import RealTimeQuery
 
 router = APIRouter(tags=["sites"])
 
-#: A thousand years: more is a slip of the keyboard.
-_MINUTES_MAX = 525_960_000
-_LIMIT_MAX = 1_000_000
 _LINES = "application/x-ndjson"
 
 
@@ -32,7 +39,7 @@ async def _sites(request: Request) -> SitesClient:
 
 
 SitesHere = Annotated[SitesClient, Depends(_sites)]
-Minutes = Annotated[int | None, Query(ge=1, le=_MINUTES_MAX, description="How far to count back from now.")]
+Minutes = Annotated[int | None, Query(ge=1, le=MINUTES_MAX, description="How far to count back from now.")]
 Collections = Annotated[
     list[str] | None, Query(description="Names of collections, repeated or separated by commas; none: all.")
 ]
@@ -69,7 +76,7 @@ async def real_time_data(
     minutes: Minutes = None,
     collections: Collections = None,
     limit: Annotated[
-        int | None, Query(ge=1, le=_LIMIT_MAX, description="The newest so many documents of each collection.")
+        int | None, Query(ge=1, le=LIMIT_MAX, description="The newest so many documents of each collection.")
     ] = None,
     format: StreamFormat = StreamFormat.JSON,  # noqa: A002 - the parameter's name
 ) -> Stream:
@@ -95,25 +102,43 @@ async def historical_data(
     until_ts: Annotated[str | None, Query(description="The range's end, not included.")] = None,
     minutes: Minutes = None,
     granularity_minutes: Annotated[
-        int | None, Query(ge=1, le=_MINUTES_MAX, description="Average numbers over buckets so long, on the UTC epoch.")
+        int | None, Query(ge=1, le=MINUTES_MAX, description="Average numbers over buckets so long, on the UTC epoch.")
     ] = None,
     limit: Annotated[
-        int | None, Query(ge=1, le=_LIMIT_MAX, description="So many documents or buckets of each collection a page.")
+        int | None, Query(ge=1, le=LIMIT_MAX, description="So many documents or buckets of each collection a page.")
     ] = None,
-    cursor: Annotated[list[str] | None, Query(description="`next_cursor` of the collections to go on with.")] = None,
+    cursor: Annotated[
+        list[str] | None,
+        Query(description="`next_cursor` of the collections to go on with, repeated or separated by commas."),
+    ] = None,
     collections: Collections = None,
+    time_zone: Annotated[
+        str | None,
+        Query(description="Let buckets of a day, or of what divides it, lie on this zone's clock, as Europe/Lisbon."),
+    ] = None,
 ) -> Stream:
     """A range of a site's documents, as they are or averaged, page by page."""
-    query = query_of(
+    asked = HistoryAsked(
         from_ts=from_ts,
         until_ts=until_ts,
         minutes=minutes,
         granularity_minutes=granularity_minutes,
+        time_zone=time_zone,
         limit=limit,
-        cursors=tuple(cursor or ()),
-        collections=_named(collections),
+        cursor=cursor,
+        collections=collections,
     )
-    return Stream(await sites.history(names.site_name(site), query), "application/json")
+    return await _history(site, sites, asked)
+
+
+@router.post(
+    "/historical-data/{site:name}",
+    responses={200: {"model": History, "description": "Streamed."}, **problems(400, 404, 413, 422, 503)},
+    openapi_extra=described(HistoryAsked),
+)
+async def historical_data_by_body(site: str, request: Request, sites: SitesHere) -> Stream:
+    """As GET, with the parameters in the body: for cursors or collections that no URL has room for."""
+    return await _history(site, sites, await read_body(request, HistoryAsked))
 
 
 @router.post(
@@ -148,6 +173,25 @@ async def read_schema(site: str, sites: SitesHere) -> Response:
     """The schema of a site."""
     schema = await sites.schema(names.site_name(site))
     return Response(documents.dump(schema), media_type="application/json")
+
+
+async def _history(site: str, sites: SitesClient, asked: HistoryAsked) -> Stream:
+    query = query_of(
+        from_ts=asked.from_ts,
+        until_ts=asked.until_ts,
+        minutes=asked.minutes,
+        granularity_minutes=asked.granularity_minutes,
+        time_zone=asked.time_zone,
+        limit=asked.limit,
+        # An empty one is kept, to be refused: it must not begin again from the start.
+        cursors=tuple(cursor.strip() for text in _listed(asked.cursor) or () for cursor in text.split(",")),
+        collections=_named(_listed(asked.collections)),
+    )
+    return Stream(await sites.history(names.site_name(site), query), "application/json")
+
+
+def _listed(texts: list[str] | str | None) -> list[str] | None:
+    return [texts] if isinstance(texts, str) else texts
 
 
 def _saved(message: str, warnings: list[str]) -> JSONAnswer:

@@ -342,6 +342,11 @@ async def test_buckets_average_numbers_on_the_utc_epoch_page_by_page(
         ({"from_ts": "2025-06-07", "until_ts": "2025-06-08", "minutes": 5}, "not both"),
         ({"cursor": "not-a-cursor"}, "cursor"),
         ({"cursor": "AAAA"}, "cursor"),
+        ({"cursor": "", "minutes": 5}, "cursor"),
+        ({"minutes": 5, "granularity_minutes": 60, "time_zone": "Europe/Nowhere"}, "Europe/Lisbon"),
+        ({"minutes": 5, "granularity_minutes": 60, "time_zone": ""}, "Europe/Lisbon"),
+        ({"minutes": 5, "granularity_minutes": 50, "time_zone": "Europe/Lisbon"}, "granularity_minutes"),
+        ({"minutes": 5, "time_zone": "Europe/Lisbon"}, "granularity_minutes"),
     ],
     ids=str,
 )
@@ -350,6 +355,151 @@ async def test_a_range_that_is_none_is_refused_with_a_sentence(
 ) -> None:
     fill(site, "building_a", [{"timestamp": START}])
     assert says in await refused(api, f"/historical-data/{site.name}", 400, **parameters)
+
+
+async def buckets(api: httpx.AsyncClient, site: Database[Document], **more: Any) -> list[Document]:
+    """The hourly buckets of `building_a` on 2025-06-07, or as `more` says."""
+    parameters = {"from_ts": "2025-06-07", "until_ts": "2025-06-08", "granularity_minutes": 60, **more}
+    answer = await ok(api, f"/historical-data/{site.name}", **parameters)
+    items: list[Document] = answer["collections"]["building_a"]["items"]
+    return items
+
+
+async def test_buckets_take_each_charger_each_text_and_each_soc_for_what_it_is(
+    api: httpx.AsyncClient, site: Database[Document]
+) -> None:
+    def charger(name: Any, soc: Any, power: Any) -> Document:
+        return {"charger_id": name, "soc": soc, "power": power}
+
+    fill(
+        site,
+        "building_a",
+        [
+            {"timestamp": START, "load": "1.5", "charging_sessions": [charger(3, 40, 2.0), charger(5, -1, "10")]},
+            {
+                "timestamp": START + HOUR / 2,
+                "load": Decimal128("2.5"),
+                "charging_sessions": [charger(5, None, "20"), charger(3, -1, 4.0)],
+            },
+        ],
+    )
+    (bucket,) = await buckets(api, site)
+    assert bucket["load"] == 2.0
+    assert bucket["charging_sessions"] == [charger(3, 40.0, 3.0), charger(5, None, 15.0)]
+
+
+async def test_documents_of_one_instant_and_those_sent_again_count_once(
+    api: httpx.AsyncClient, site: Database[Document]
+) -> None:
+    second = timedelta(seconds=1)
+    fill(
+        site,
+        "building_a",
+        [
+            # The last inserted counts, whatever its timestamp is stored as.
+            {"_id": 9, "timestamp": as_stored(START, 0), "load": 4.0},
+            {"_id": 1, "timestamp": as_stored(START, 4), "load": 100.0, "price": 0.5},
+            # Each sent again a second later, once across the end of an hour.
+            {"_id": 10, "timestamp": START + HOUR - second, "load": 1.0},
+            {"_id": 11, "timestamp": START + HOUR, "load": 1.0},
+            {"_id": 12, "timestamp": START + HOUR + 30 * second, "load": 7.0},
+            {"_id": 13, "timestamp": START + HOUR + 33 * second, "load": 7.0},
+            {"_id": 14, "timestamp": START + HOUR + 34 * second, "load": 4.0},
+        ],
+    )
+    expected = [(2.5, 0.5), (6.0, None)]
+    assert [(bucket["load"], bucket.get("price")) for bucket in await buckets(api, site)] == expected
+    found = []
+    parameters = {"from_ts": "2025-06-07", "until_ts": "2025-06-08", "granularity_minutes": 60, "limit": 1}
+    async for items in pages(api, f"/historical-data/{site.name}", **parameters):
+        found += [(bucket["load"], bucket.get("price")) for bucket in items]
+    assert found == expected
+    assert len(await buckets(api, site, from_ts="2025-06-07T01:00:00Z")) == 1
+    # As they are, all of them come.
+    raw = await ok(api, f"/historical-data/{site.name}", from_ts="2025-06-07", until_ts="2025-06-08")
+    assert len(raw["collections"]["building_a"]["items"]) == 7
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2025-03-30", 23), ("2025-10-26", 25), ("2025-06-07", 24)])
+async def test_a_local_day_has_the_hours_that_its_clock_gives_it(
+    api: httpx.AsyncClient, site: Database[Document], day: str, hours: int
+) -> None:
+    midnight = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo("Europe/Lisbon")).astimezone(UTC)
+    quarters = hours * 4
+    fill(
+        site,
+        "building_a",
+        [
+            {"timestamp": as_stored(midnight + n * HOUR / 4, n % 7 if n >= 0 else 0), "n": n}
+            for n in range(-8, quarters + 8)
+        ],
+    )
+    span = {"from_ts": (midnight - HOUR).isoformat(), "until_ts": (midnight + (hours + 1) * HOUR).isoformat()}
+    path = f"/historical-data/{site.name}"
+    for minutes, count, mean in ((1440, 1, (quarters - 1) / 2), (60, hours, 1.5)):
+        found: list[Document] = []
+        query = {**span, "granularity_minutes": minutes, "time_zone": "Europe/Lisbon", "limit": 1 if count == 1 else 7}
+        async for items in pages(api, path, **query):
+            found += items
+        within = [bucket for bucket in found if 0 <= bucket["n"] < quarters]
+        assert len(within) == count
+        assert within[0]["timestamp"] == f"{midnight:%Y-%m-%dT%H:%M:%S}.000Z"
+        assert within[0]["n"] == mean
+    assert [bucket["n"] for bucket in within] == [4 * n + 1.5 for n in range(hours)]
+
+
+def items_of(history: Any) -> dict[str, list[int]]:
+    return {name: numbers(page["items"]) for name, page in history["collections"].items()}
+
+
+async def test_the_next_page_of_150_collections_is_one_request(
+    api: httpx.AsyncClient, site: Database[Document]
+) -> None:
+    names = [f"building_R-H-{n:03}" for n in range(150)]
+    for name in names:
+        texts = [f"2025-06-07T{hour:02}:00:00.123456+01:00" for hour in range(3)]
+        fill(site, name, [{"timestamp": text, "n": n} for n, text in enumerate(texts)], indexed=False)
+    path = f"/historical-data/{site.name}"
+    for more, rest in (({}, [1, 2]), ({"granularity_minutes": 60, "time_zone": "Europe/Lisbon"}, [1.0, 2.0])):
+        first = await ok(api, path, minutes=5_259_600, limit=1, **more)
+        assert items_of(first) == {name: [0] for name in names}
+        cursors = [page["next_cursor"] for page in first["collections"].values()]
+        request = api.build_request("GET", path, params={"cursor": cursors})
+        assert (
+            len(request.url.raw_path) + sum(len(name) + len(value) + 4 for name, value in request.headers.raw) < 15000
+        )
+        repeated = await api.send(request)
+        assert repeated.status_code == 200, repeated.text
+        assert items_of(repeated.json()) == dict.fromkeys(names, rest)
+        for given in (cursors, ",".join(cursors)):
+            posted = await api.post(path, json={"cursor": given})
+            assert posted.json() == repeated.json()
+        assert await ok(api, path, cursor=",".join(cursors)) == repeated.json()
+
+
+async def test_a_body_asks_for_what_no_url_has_room_for(api: httpx.AsyncClient, site: Database[Document]) -> None:
+    names = [f"building_{n:03}_{'x' * 80}" for n in range(120)]
+    for name in names:
+        fill(site, name, [{"_id": f"{n}-{'é' * 100}", "timestamp": START, "n": n} for n in range(2)], indexed=False)
+    path = f"/historical-data/{site.name}"
+    span = {"from_ts": "2025-06-07", "until_ts": "2025-06-08"}
+    first = (await api.post(path, json={**span, "limit": 1, "collections": names})).json()["collections"]
+    cursors = [page["next_cursor"] for page in first.values()]
+    assert len(",".join(cursors)) > 15 << 10
+    rest = await api.post(path, json={"cursor": cursors, "limit": 1})
+    assert items_of(rest.json()) == {name: [1] for name in names}
+    one = {**span, "granularity_minutes": 60, "collections": names[0], "time_zone": "Europe/Lisbon"}
+    assert (await api.post(path, json=one)).json() == await ok(api, path, **one)
+    for body, status in (
+        ({}, 400),
+        ({**span, "limit": 0}, 422),
+        ({"minutes": "x"}, 422),
+        ({**one, "time_zone": "Lisbon/Europe"}, 400),
+        ([], 422),
+    ):
+        answer = await api.post(path, json=body)
+        assert answer.status_code == status, answer.text
+        assert set(answer.json()) == {"detail", "code"}
 
 
 async def test_a_site_or_collection_that_is_not_there_is_named(

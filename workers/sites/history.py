@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,10 +10,12 @@ from typing import Any, Final
 
 from workers.common.errors import ErrorCode, InvalidInput, OpevaError, Unavailable
 from workers.sites import buckets, instants
+from workers.sites.bucket_grid import Grid, fits_local_clock
 from workers.sites.client import Document, MongoConnection
 from workers.sites.cursors import CollectionReader, Stamped
-from workers.sites.database import Site
+from workers.sites.database import Site, zone_of
 from workers.sites.documents import dump, dump_items
+from workers.sites.once import REPEAT_S, once
 from workers.sites.pages import Cursor, Position, Range
 from workers.sites.windows import Floors, Span
 
@@ -20,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 _BATCH: Final = 500
 _MINUTE: Final = 60.0
+_MILLISECOND: Final = 0.001
 
 
 @dataclass(frozen=True)
@@ -42,17 +46,26 @@ def query_of(
     limit: int | None,
     cursors: tuple[str, ...],
     collections: tuple[str, ...] | None,
+    time_zone: str | None = None,
 ) -> HistoryQuery:
     """A request's parameters, understood.
 
     Raises:
         InvalidInput: half a range, an inverted or empty one, none, or two; a stamp that can't be read; a cursor that is
-            not ours or that contradicts the other parameters.
+            not ours or that contradicts the other parameters; a time zone that doesn't exist, or without buckets that
+            could lie on its clock.
     """
+    zone = None if time_zone is None else _zone_name(time_zone)
     if cursors:
-        return _continued(from_ts, until_ts, granularity_minutes, limit, cursors, collections)
+        return _continued(from_ts, until_ts, granularity_minutes, zone, limit, cursors, collections)
     start, stop = _range_of(from_ts, until_ts, minutes)
-    return HistoryQuery(Range(start, stop, granularity_minutes), collections, limit)
+    if zone is not None and (granularity_minutes is None or not fits_local_clock(granularity_minutes * _MINUTE)):
+        raise InvalidInput(
+            "time_zone says where local days and hours begin: give with it a granularity_minutes of 1440 or one that"
+            " divides it, such as 60 or 15",
+            ErrorCode.INVALID_INPUT,
+        )
+    return HistoryQuery(Range(start, stop, granularity_minutes, zone), collections, limit)
 
 
 def history(connection: MongoConnection, site: Site, query: HistoryQuery, floors: Floors) -> Iterator[bytes]:
@@ -75,6 +88,7 @@ def _answer(
         "from_ts": instants.iso(query.range.start),
         "until_ts": instants.iso(query.range.stop),
         "granularity_minutes": query.range.granularity_minutes,
+        "time_zone": query.range.time_zone,
         "limit": query.limit,
         "collections": [page.collection for page in pages],
     }
@@ -110,7 +124,8 @@ def _answer(
 
 def _page(reader: CollectionReader, page: Cursor, limit: int | None) -> Iterator[list[Document] | Cursor]:
     """The documents of a page in lists, and then where the next page begins, if there is more."""
-    items = _buckets(reader, page) if page.range.granularity_minutes else _documents(reader, page)
+    grid = page.range.grid()
+    items = _documents(reader, page) if grid is None else _buckets(reader, page, grid)
     left = limit
     last: Stamped | float = page.range.start
     while batch := list(itertools.islice(items, _BATCH if left is None else min(_BATCH, left))):
@@ -120,8 +135,8 @@ def _page(reader: CollectionReader, page: Cursor, limit: int | None) -> Iterator
     if left == 0 and next(items, None) is not None:
         if isinstance(last, Stamped):
             yield replace(page, after=Position.of(last))
-        else:
-            yield replace(page, range=replace(page.range, start=last))
+        elif grid is not None:
+            yield replace(page, range=replace(page.range, start=grid.end_of(last)))
 
 
 def _documents(reader: CollectionReader, page: Cursor) -> Iterator[tuple[Document, Stamped | float]]:
@@ -133,19 +148,21 @@ def _documents(reader: CollectionReader, page: Cursor) -> Iterator[tuple[Documen
             yield item.document, item
 
 
-def _buckets(reader: CollectionReader, page: Cursor) -> Iterator[tuple[Document, Stamped | float]]:
-    """Buckets, each with the instant at which the next page would begin."""
+def _buckets(reader: CollectionReader, page: Cursor, grid: Grid) -> Iterator[tuple[Document, Stamped | float]]:
+    """Buckets, each with the instant at which it begins."""
     within = page.range
-    width = (within.granularity_minutes or 1) * _MINUTE
-    for start, document in buckets.averaged(reader.stamped(Span(within.start, within.stop)), width):
-        yield document, start + width
+    # What is sent again within moments is known by what came before, on the page before too.
+    items = once(reader.stamped(Span(within.start - REPEAT_S - _MILLISECOND, within.stop)))
+    for start, document in buckets.averaged((item for item in items if item.instant >= within.start), grid):
+        yield document, start
 
 
 def _range_of(from_ts: str | None, until_ts: str | None, minutes: int | None) -> tuple[float, float]:
     if minutes is not None:
         if from_ts is not None or until_ts is not None:
             raise InvalidInput("Give either minutes or from_ts and until_ts, not both", ErrorCode.INVALID_RANGE)
-        now = time.time()
+        # In milliseconds, which is what documents have and what takes least room in a cursor.
+        now = math.floor(time.time() * 1000) / 1000
         return now - minutes * _MINUTE, now
     if from_ts is None and until_ts is None:
         raise InvalidInput("Give from_ts and until_ts, or minutes to count back from now", ErrorCode.INVALID_RANGE)
@@ -161,10 +178,20 @@ def _range_of(from_ts: str | None, until_ts: str | None, minutes: int | None) ->
     return start, stop
 
 
+def _zone_name(text: str) -> str:
+    zone = zone_of(text.strip())
+    if zone is None:
+        raise InvalidInput(
+            f"time_zone {text[:80]!r} is no time zone: write it like Europe/Lisbon", ErrorCode.INVALID_TIME_ZONE
+        )
+    return zone.key
+
+
 def _continued(
     from_ts: str | None,
     until_ts: str | None,
     granularity_minutes: int | None,
+    time_zone: str | None,
     limit: int | None,
     cursors: tuple[str, ...],
     collections: tuple[str, ...] | None,
@@ -184,11 +211,14 @@ def _continued(
         if (
             stop != first.stop
             or granularity != first.granularity_minutes
+            or page.range.time_zone != first.time_zone
+            or (time_zone is not None and time_zone != first.time_zone)
             or (until_ts is not None and instants.parse_instant(until_ts, "until_ts") != stop)
             or (granularity_minutes is not None and granularity_minutes != granularity)
         ):
             raise InvalidInput(
-                "A cursor goes on with the range and granularity that it was made with", ErrorCode.INVALID_CURSOR
+                "A cursor goes on with the range, granularity and time zone that it was made with",
+                ErrorCode.INVALID_CURSOR,
             )
     if from_ts is not None:
         instants.parse_instant(from_ts, "from_ts")

@@ -33,6 +33,8 @@ async def test_tokens_open_what_they_may(tmp_path: Path) -> None:
         assert (await here.http.post("/config/create", json=body, headers=_bearer("full"))).status_code == 200
         reading = await here.http.post("/simulation-data/index", json={"job_id": "x"}, headers=_bearer("look"))
         assert reading.status_code == 400
+        history = await here.http.post("/historical-data/admin", json={"minutes": 5}, headers=_bearer("look"))
+        assert (history.status_code, history.json()["code"]) == (400, "reserved_name")
 
 
 async def test_health_and_documentation_are_open_and_a_deep_report_is_not(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ DOCUMENTED = {
     "POST /jobs/{job_id}/requeue", "DELETE /job/{job_id}", "POST /experiment-configs/create",
     "GET /experiment-configs", "GET /experiment-configs/{file_name}", "PUT /experiment-configs/{file_name}",
     "DELETE /experiment-configs/{file_name}", "GET /sites", "GET /real-time-data/{site}", "GET /historical-data/{site}",
+    "POST /historical-data/{site}",
     "POST /schema/create", "PUT /schema/update/{site}", "GET /schema/{site}",
 }  # fmt: skip
 

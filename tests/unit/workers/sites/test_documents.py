@@ -11,6 +11,7 @@ from bson import Binary, DatetimeMS, Decimal128, MaxKey, ObjectId
 from bson.timestamp import Timestamp
 
 from workers.sites import buckets, streams
+from workers.sites.bucket_grid import Grid
 from workers.sites.cursors import Stamped
 from workers.sites.documents import decimal_number, dump, dump_items
 
@@ -78,7 +79,7 @@ def test_blocks_are_large_but_the_first_comes_at_once() -> None:
 
 
 def _buckets(documents: list[tuple[float, dict[str, Any]]], width: float) -> list[tuple[float, dict[str, Any]]]:
-    return list(buckets.averaged((Stamped(instant, 0, document) for instant, document in documents), width))
+    return list(buckets.averaged((Stamped(instant, 0, document) for instant, document in documents), Grid(width)))
 
 
 def test_numbers_are_averaged_at_any_depth_and_of_the_rest_the_first_is_kept() -> None:
@@ -108,6 +109,48 @@ def test_chargers_are_averaged_with_themselves_in_whatever_order_they_are_listed
     documents = [(0.0, {"sessions": listed}), (1.0, {"sessions": [listed[1], {"charger_id": "A", "power": 4.0}]})]
     ((_, bucket),) = _buckets(documents, 60)
     assert bucket["sessions"] == [{"charger_id": "A", "power": 3.0}, {"charger_id": "B", "power": 10.0}]
+
+
+@pytest.mark.parametrize("names", [(3, 5), ("A", "B"), (3.5, 5.5), (ObjectId("0" * 24), ObjectId("f" * 24)), ("1", 2)])
+@pytest.mark.parametrize("key", ["charger_id", "Charger Id", "id"])
+def test_items_are_told_apart_by_a_name_of_any_type(key: str, names: tuple[Any, Any]) -> None:
+    one, two = names
+    documents = [
+        (0.0, {"list": [{key: one, "power": 2.0}, {key: two, "power": 10.0}]}),
+        (1.0, {"list": [{"power": 30.0, key: two}, {"power": 4.0, key: one}]}),
+        (2.0, {"list": [{key: two, "power": 50.0}]}),
+    ]
+    ((_, bucket),) = _buckets(documents, 60)
+    assert bucket["list"] == [{key: one, "power": 3.0}, {key: two, "power": 30.0}]
+    assert type(bucket["list"][0][key]) is type(one)
+
+
+def test_a_charger_that_is_listed_twice_stays_two() -> None:
+    twice = [{"charger_id": 7, "user_id": "x", "power": 1.0}, {"charger_id": 7, "user_id": "y", "power": 5.0}]
+    ((_, bucket),) = _buckets([(0, {"sessions": twice}), (1, {"sessions": twice})], 60)
+    assert bucket["sessions"] == twice
+
+
+def test_a_number_is_no_name_for_the_items_at_a_position() -> None:
+    documents: list[tuple[float, dict[str, Any]]] = [
+        (0, {"list": [{"id": 1, "x": 1}, {"x": 5}]}),
+        (1, {"list": [{"x": 3}, {"x": 7}]}),
+    ]
+    ((_, bucket),) = _buckets(documents, 60)
+    assert bucket["list"] == [{"id": 1, "x": 1.0}, {"x": 6.0}, {"x": 3.0}]
+
+
+def test_texts_that_are_numbers_are_averaged_and_a_soc_of_minus_one_is_none() -> None:
+    documents: list[tuple[float, dict[str, Any]]] = [
+        (0, {"load": "1.5", "mixed": "broken", "soc": 40, "none": {"SoC": -1}, "user_id": "12", "power": -1}),
+        (1, {"load": 2.5, "mixed": " 4 ", "soc": -1, "none": {"SoC": "-1"}, "user_id": "14", "power": -3}),
+        (2, {"load": "NaN", "mixed": None, "soc": "60", "none": {"SoC": None}, "user_id": "16", "power": 1}),
+    ]
+    ((_, bucket),) = _buckets(documents, 60)
+    assert bucket == {
+        "load": 2.0, "mixed": 4.0, "soc": 50.0, "none": {"SoC": None}, "user_id": "12", "power": -1.0,
+        "timestamp": "1970-01-01T00:00:00.000Z",
+    }  # fmt: skip
 
 
 def test_buckets_before_the_epoch_lie_on_the_same_grid() -> None:
