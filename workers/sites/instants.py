@@ -75,6 +75,15 @@ def from_wall_clock(wall: float, zone: ZoneInfo) -> float:
     return wall - _offset_of_wall_clock(zone, int(wall // _QUARTER))
 
 
+def to_wall_clock(seconds: float, zone: ZoneInfo) -> float:
+    """The wall time that a clock in `zone` shows at an instant."""
+    try:
+        offset = (_EPOCH + timedelta(seconds=seconds)).astimezone(zone).utcoffset()
+    except OverflowError:
+        return seconds
+    return seconds + (offset.total_seconds() if offset is not None else 0.0)
+
+
 def wall_time(value: object, instant: float) -> float:
     """The wall time of a stored timestamp: the clock time that it shows.
 
