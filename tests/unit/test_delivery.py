@@ -79,6 +79,12 @@ def test_scripts_are_valid_and_say_so_without_doing_anything(script: str) -> Non
     subprocess.run(["bash", "-n", PROJECT / script], check=True, timeout=60)
 
 
+def test_the_join_script_is_a_file_at_the_address_that_people_download_it_from() -> None:
+    script = PROJECT / "workers" / "join-ray-worker.sh"
+    assert not script.is_symlink()
+    assert (PROJECT / "workers" / "host" / "join-ray-worker.sh").resolve() == script
+
+
 def test_the_join_script_explains_every_option_that_it_takes() -> None:
     script = PROJECT / "workers" / "join-ray-worker.sh"
     helped = subprocess.run([script, "--help"], check=True, timeout=60, capture_output=True, text=True).stdout
