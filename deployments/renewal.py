@@ -5,7 +5,7 @@
   busy (Ray 2.60 prefers other nodes once half of the head is in use); there the application can't be imported.
 
 In both cases the application is deployed once more, with the code's version among its variables and with a selector
-that keeps the build off machines without this package. `tests/integration/test_plain_ray.py` shows both.
+that keeps the build off machines without this package. `tests/cluster/test_plain_ray.py` shows both.
 """
 
 import asyncio

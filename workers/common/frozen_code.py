@@ -5,7 +5,7 @@ installed, while an application runs; a replica, a task or a supervisor that sta
 application's builder copies the packages into the session folder of Ray on the head, and what it deploys says by
 `use` where the copy is, before anything of ours is imported.
 
-This module travels by value and imports nothing of ours. `tests/integration/test_plain_ray.py` proves it.
+This module travels by value and imports nothing of ours. `tests/cluster/test_plain_ray.py` proves it.
 """
 
 import importlib
