@@ -11,14 +11,15 @@ and measures in one run:
   as there are cores, beside a loop that does nothing, which shows what the cores themselves give: so the CPU-bound part
   scales where the database does not;
 - build: the whole, from the request to the folder, after one small build that started its processes. Each is between
-  two bare loops and compared with their mean, since a machine that others use too is not always as fast.
+  two bare loops and compared with their mean, since a machine that others use too is not always as fast;
+- replay: the same against a server that answers from memory (`benchmarks.replay_mongo`), so that only this side costs:
+  the rate of that server itself, the batches as bytes (raw), with their decoding (decode), the bare loop, and builds.
 
-The embedded database serves one core, so whole builds scale with `--readers` on a real MongoDB only.
+The embedded database serves one core, so whole builds scale with `--readers` on a real MongoDB or the replay only.
 """
 
 import argparse
 import os
-import resource
 import tempfile
 import threading
 import time
@@ -29,9 +30,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import bson
 import pymongo
 import ray
+from pymongo.collection import Collection
 
+from benchmarks import peaks
+from benchmarks.replay_mongo import Replay, speed
 from workers.common.layout import Layout
 from workers.datasets.asked.request import DatasetRequest, parse_request
 from workers.datasets.asked.site_schema import SiteSchema, select_buildings
@@ -46,6 +51,7 @@ from workers.datasets.steps.windows import read_window
 from workers.sites.client import MongoConnection
 from workers.sites.database import Sites
 from workers.sites.options import SitesOptions
+from workers.sites.time_queries import SERVER_BATCH
 
 Document = dict[str, Any]
 START: Final = datetime(2025, 1, 1, tzinfo=UTC)
@@ -53,6 +59,8 @@ _INSERT: Final = 5000
 _SAMPLE: Final = 50_000
 _ROUNDS: Final = 20
 _LOOPS: Final = 40_000_000
+#: How the names of Ray's worker processes begin.
+_TASKS: Final = "ray::"
 
 
 @dataclass(frozen=True)
@@ -117,19 +125,43 @@ def load(uri: str, data: Data) -> None:
     database["complete"].insert_one({"at": time.time()})
 
 
-def bare(uri: str, data: Data) -> float:
-    """Seconds to read the same fields of all documents, and nothing else."""
-    client: pymongo.MongoClient[Document] = pymongo.MongoClient(uri)
-    end = START + timedelta(days=data.days)
+def _condition(data: Data) -> Document:
+    return {"timestamp": {"$gte": START, "$lt": START + timedelta(days=data.days)}}
+
+
+def _seconds(read: Callable[[Collection[Document]], int], uri: str, data: Data) -> float:
+    """Seconds that `read` takes for all documents; it returns the number of a collection's."""
     begun = time.perf_counter()
-    count = 0
-    for number in range(data.buildings):
-        condition = {"timestamp": {"$gte": START, "$lt": end}}
-        for _ in client[data.site][f"building_{number}"].find(condition, PROJECTION):
-            count += 1
+    with pymongo.MongoClient[Document](uri) as client:
+        count = sum(read(client[data.site][f"building_{number}"]) for number in range(data.buildings))
     if count != data.total:
         raise RuntimeError(f"{count} documents were read instead of {data.total}")
     return time.perf_counter() - begun
+
+
+def bare(uri: str, data: Data) -> float:
+    """Seconds to read the same fields of all documents, and nothing else."""
+    return _seconds(lambda collection: sum(1 for _ in collection.find(_condition(data), PROJECTION)), uri, data)
+
+
+def _raw_batches(collection: Collection[Document], data: Data) -> Iterator[Any]:
+    yield from collection.find_raw_batches(_condition(data), PROJECTION, batch_size=SERVER_BATCH)
+
+
+def raw(uri: str, data: Data) -> float:
+    """Seconds to read the same fields as bytes, in batches as a build does."""
+
+    def read(collection: Collection[Document]) -> int:
+        for _ in _raw_batches(collection, data):
+            pass
+        return data.of_building
+
+    return _seconds(read, uri, data)
+
+
+def decoded(uri: str, data: Data) -> float:
+    """Seconds to read the same batches and to decode them."""
+    return _seconds(lambda c: sum(len(bson.decode_all(batch)) for batch in _raw_batches(c, data)), uri, data)
 
 
 _sample: list[Document] = []
@@ -176,18 +208,39 @@ def build(options: DatasetOptions, request: DatasetRequest) -> float:
     return time.perf_counter() - begun
 
 
-def task_memory() -> int:
-    """The largest memory that a worker process of Ray has had, in bytes."""
-    peaks = [0]
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        except OSError:
-            # The process ended meanwhile.
-            continue
-        if lines.get("Name", "").strip().startswith("ray::") and "VmHWM" in lines:
-            peaks.append(int(lines["VmHWM"].split()[0]) * 1024)
-    return max(peaks)
+def rebuild(uri: str, data: Data, whole: Callable[[str, str], float], builds: int) -> None:
+    """Print what this side costs by itself, against the replay of the server at `uri`.
+
+    `whole` builds the dataset of a name from the documents at a URI, and returns its seconds.
+    """
+    with Replay(uri) as replay:
+
+        def rate(seconds: float) -> str:
+            return f"{seconds:8.2f} s  {data.total / seconds:9.0f} documents/s"
+
+        reads = {"raw": raw, "decode": decoded, "bare": bare}
+        for read in reads.values():
+            read(replay.uri, data)
+        whole(replay.uri, "recorded")
+        replay.only()
+        query = {"find": "building_0", "filter": _condition(data), "projection": PROJECTION, "batchSize": SERVER_BATCH}
+        print(f"replay   {speed(replay.uri, data.site, query):8.0f} MB/s served from memory")
+        seconds = {name: read(replay.uri, data) for name, read in reads.items()}
+        for name, taken in seconds.items():
+            print(f"{name:8s} {rate(taken)}  of the replay")
+        peaks.forget()
+        peaks.forget(_TASKS)
+        for number in range(builds):
+            taken = whole(replay.uri, f"replayed-{number}")
+            print(f"build    {rate(taken)}  of the replay  {taken / seconds['decode']:5.2f} of decode")
+        print(memory())
+
+
+def memory() -> str:
+    """The largest memory of this process and of a task's since the peaks were forgotten."""
+    return (
+        f"memory   {peaks.peak() / 1e6:8.0f} MB at most in this process, {peaks.peak(_TASKS) / 1e6:.0f} MB in a task's"
+    )
 
 
 def main() -> None:
@@ -218,26 +271,31 @@ def main() -> None:
         f" an empty loop {together / alone:.2f} times"
     )
 
+    peaks.forget()
     ray.init("local", include_dashboard=False, log_to_driver=False)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as root:
-        options = DatasetOptions(root, SitesOptions(args.uri, mongo_read_timeout_s=300), dataset_readers=args.readers)
         body = {"site_id": data.site, "period": args.period, "from_ts": START.isoformat()}
-        small = parse_request({**body, "name": "small", "until_ts": (START + timedelta(days=2)).isoformat()})
-        print(f"first    {build(options, small):8.1f} s  a small build, with the start of its processes")
         end = (START + timedelta(days=data.days)).isoformat()
+
+        def whole(uri: str, name: str, until: str = end) -> float:
+            options = DatasetOptions(root, SitesOptions(uri, mongo_read_timeout_s=300), dataset_readers=args.readers)
+            return build(options, parse_request({**body, "name": name, "until_ts": until}))
+
+        small = whole(args.uri, "small", (START + timedelta(days=2)).isoformat())
+        print(f"first    {small:8.1f} s  a small build, with the start of its processes")
         for number in range(args.builds):
             name = f"whole-{number}"
-            whole = build(options, parse_request({**body, "name": name, "until_ts": end}))
-            rows = DatasetStore(Layout(options.root)).manifest(name)["rows"] * data.buildings
+            taken = whole(args.uri, name)
+            rows = DatasetStore(Layout(Path(root))).manifest(name)["rows"] * data.buildings
             after = bare(args.uri, data)
             print(
-                f"build    {whole:8.1f} s  {data.total / whole:9.0f} documents/s  {rows / whole:7.0f} rows/s"
-                f"  {whole / (seconds + after) * 2:5.2f} of bare"
+                f"build    {taken:8.1f} s  {data.total / taken:9.0f} documents/s  {rows / taken:7.0f} rows/s"
+                f"  {taken / (seconds + after) * 2:5.2f} of bare"
             )
             print(f"bare     {after:8.1f} s  {data.total / after:9.0f} documents/s")
             seconds = after
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(f"memory   {own / 1e6:8.0f} MB at most in this process, {task_memory() / 1e6:.0f} MB in a task's")
+        print(memory())
+        rebuild(args.uri, data, whole, args.builds)
     ray.shutdown()
 
 

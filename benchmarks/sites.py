@@ -7,9 +7,14 @@ Loads the documents once (a database named after their number), with the index o
 - bare: a pymongo loop over the sorted collection that dumps each document with orjson;
 - reader: `workers.sites.streams` alone, in this process;
 - api: `GET /real-time-data` of a running system, with the growth of its Serve replicas' memory (on this machine).
+
+Then the first two once more, against a server that answers from memory (`benchmarks.replay_mongo`), so that only this
+side costs, beside that server's own rate, the batches as bytes (raw) and with their decoding (decode). Of each way that
+runs in this process its peak of memory is printed, beyond what the process had.
 """
 
 import argparse
+import gc
 import json
 import threading
 import time
@@ -17,18 +22,24 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final
+from unittest.mock import patch
 
+import bson
 import orjson
 import pymongo
 import requests
 
+from benchmarks import peaks
+from benchmarks.replay_mongo import Replay, speed
 from workers.sites.client import MongoConnection
 from workers.sites.database import Sites
 from workers.sites.options import SitesOptions
 from workers.sites.streams import RealTimeQuery, blocks, real_time
+from workers.sites.time_queries import SERVER_BATCH, latest_s
 from workers.sites.windows import Floors
 
 _COLLECTION: Final = "building_1"
@@ -43,8 +54,12 @@ class Measured:
 
     name: str
     seconds: float
+    #: Of this process's processors: what a machine that others use too disturbs least.
+    cpu_s: float
     first_byte_s: float
     size: int
+    #: Bytes at the peak, beyond what this process had.
+    memory: int
 
     def line(self, documents: int, bare: "Measured") -> str:
         rate = documents / self.seconds
@@ -52,6 +67,7 @@ class Measured:
         return (
             f"{self.name:8s} {self.seconds:8.1f} s  first byte {self.first_byte_s:6.2f} s  {rate:9.0f} documents/s"
             f"  {self.size / 1e6:7.0f} MB  {ratio:5.2f} of bare"
+            f"  {self.cpu_s:6.1f} s of CPU  {self.memory / 1e6:6.1f} MB of memory"
         )
 
 
@@ -96,6 +112,19 @@ def _bare(uri: str, site: str) -> Iterator[bytes]:
             yield orjson.dumps(document, default=str)
 
 
+def _raw(uri: str, site: str) -> Iterator[bytes]:
+    with pymongo.MongoClient[dict[str, Any]](uri) as client:
+        collection, order = client[site][_COLLECTION], [("timestamp", 1)]
+        batches: Iterator[Any] = collection.find_raw_batches({}, sort=order, batch_size=SERVER_BATCH)
+        yield from batches
+
+
+def _decode(uri: str, site: str) -> Iterator[bytes]:
+    for raw in _raw(uri, site):
+        bson.decode_all(raw)
+        yield raw
+
+
 def _reader(uri: str, site: str) -> Iterator[bytes]:
     connection = MongoConnection(SitesOptions(uri))
     yield from blocks(real_time(connection, Sites(connection).open(site), RealTimeQuery(), Floors()))
@@ -108,14 +137,36 @@ def _api(api: str, site: str) -> Iterator[bytes]:
 
 
 def _measure(name: str, read: Callable[[], Iterator[bytes]]) -> Measured:
-    start = time.perf_counter()
+    gc.collect()
+    peaks.forget()
+    before = peaks.peak()
+    start, cpu = time.perf_counter(), time.process_time()
     first: float | None = None
     size = 0
     for piece in read():
         if first is None:
             first = time.perf_counter() - start
         size += len(piece)
-    return Measured(name, time.perf_counter() - start, first or 0.0, size)
+    seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu
+    return Measured(name, seconds, cpu_s, first or 0.0, size, peaks.peak() - before)
+
+
+def _replayed(uri: str, site: str) -> list[Measured]:
+    """What this side costs by itself; prints the rate at which the replay serves."""
+    reads = {"bare": _bare, "raw": _raw, "decode": _decode, "reader": _reader}
+    # The reader looks for documents until a day after now, which must be the same now for the replay to know it.
+    with Replay(uri) as replay, patch("workers.sites.windows.latest_s", return_value=latest_s()):
+        sizes = {name: sum(map(len, read(replay.uri, site))) for name, read in reads.items()}
+        replay.only()
+        rate = speed(
+            replay.uri, site, {"find": _COLLECTION, "filter": {}, "sort": {"timestamp": 1}, "batchSize": SERVER_BATCH}
+        )
+        print(f"replay   {rate:8.0f} MB/s served from memory")
+        ways = [_measure(name, partial(read, replay.uri, site)) for name, read in reads.items()]
+    # A stream tells of an error in its own text.
+    if {way.name: way.size for way in ways} != sizes:
+        raise RuntimeError(f"The replay gave other answers than {sizes}: {ways}")
+    return ways
 
 
 class Memory:
@@ -170,10 +221,13 @@ def main() -> None:
         growth = memory.growth()
     for way in ways:
         print(way.line(options.documents, ways[0]))
+    replayed = _replayed(options.uri, site)
+    for way in replayed:
+        print(way.line(options.documents, replayed[0]))
     for name, size in growth.items():
         print(f"{size / 1e6:6.1f} MB more in {name}")
     if options.json:
-        print(json.dumps({"ways": [vars(way) for way in ways], "growth": growth}))
+        print(json.dumps({"ways": [vars(w) for w in ways], "replayed": [vars(w) for w in replayed], "growth": growth}))
 
 
 if __name__ == "__main__":
