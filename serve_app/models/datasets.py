@@ -110,6 +110,8 @@ class Uploaded(Message):
 
     name: str = Field(description="Its name.")
     size: int = Field(description="Its files together, in bytes.")
+    warnings: list[str] = Field(description="What was mended or is odd, a sentence each.")
+    validation: dict[str, Any] | None = Field(description="What the simulator made of it; null if not asked.")
 
 
 class AvailableDates(BaseModel):

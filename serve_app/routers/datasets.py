@@ -1,8 +1,10 @@
 """Datasets: built from sites, listed, looked into, downloaded, uploaded and removed."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -30,10 +32,11 @@ from serve_app.shielded import to_the_end
 from serve_app.streams import Stream
 from workers.common import names
 from workers.common.errors import ErrorCode, InvalidInput
-from workers.common.files import remove_tree
+from workers.common.files import remove_tree, storage_error
 from workers.datasets.kept.archive import unpack, zipped
+from workers.datasets.kept.checks import check
 from workers.datasets.kept.preview import DEFAULT_POINTS, MAX_POINTS, preview
-from workers.datasets.kept.store import DatasetStore, already_there
+from workers.datasets.kept.store import DatasetStore, already_there, dataset_files
 
 router = APIRouter(tags=["datasets"])
 
@@ -49,6 +52,10 @@ _UPLOAD_FORM: Final = {
                     "properties": {
                         "file": {"type": "string", "format": "binary", "description": "A zip archive."},
                         "name": {"type": "string", "description": "What the dataset is to be called."},
+                        "validate": {
+                            "type": "boolean",
+                            "description": "Run the dataset in the simulator's image too, as a job, and wait for it.",
+                        },
                     },
                 }
             }
@@ -131,37 +138,63 @@ async def _pieces(blocks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
     responses=problems(400, 409, 413, 422, 503, 507),
     openapi_extra=_UPLOAD_FORM,
 )
-async def upload_dataset(request: Request, here: Here) -> JSONAnswer:
-    """Take in a dataset as a zip archive."""
+async def upload_dataset(
+    request: Request,
+    here: Here,
+    validated: Annotated[
+        bool, Query(alias="validate", description="As the form's field: run it in the simulator's image too.")
+    ] = False,
+) -> JSONAnswer:
+    """Take in a dataset as a zip archive. It is checked as a job would meet it: mended and said, or refused."""
     try:
         # The file goes to the disk while it arrives; how much may arrive is limited before this.
         async with request.form(max_files=1, max_fields=10) as form:
             file, name = form.get("file"), names.dataset_name(form.get("name"))
             if not isinstance(file, UploadFile):
                 raise InvalidInput("The form needs a zip archive as its field 'file'", ErrorCode.NO_FILE)
-            size = await to_the_end(asyncio.to_thread(_take_in, here, name, file))
+            validated = _truth(form.get("validate")) or validated
+            size, warnings = await to_the_end(asyncio.to_thread(_take_in, here, name, file))
     except HTTPException as error:
         if error.status_code == 400:
             raise InvalidInput(
                 f"The request is no form that can be read: {error.detail}", ErrorCode.BAD_FORM
             ) from error
         raise
-    return JSONAnswer({"message": f"The dataset {name!r} was uploaded", "name": name, "size": size})
+    except OSError as error:
+        # The form itself is written to the disk of this machine while it arrives.
+        raise storage_error(error, Path(tempfile.gettempdir())) from error
+    validation = await to_the_end(validate(here, name)) if validated else None
+    message = f"The dataset {name!r} was uploaded"
+    return JSONAnswer({"message": message, "name": name, "size": size, "warnings": warnings, "validation": validation})
 
 
-def _take_in(here: Services, name: str, file: UploadFile) -> int:
-    """Unpack an archive and make it the dataset `name`; returns its size."""
+def _truth(value: object) -> bool:
+    """A form's field that is true or false, false if absent. Raises InvalidInput."""
+    if value is None or value == "":
+        return False
+    word = value.strip().lower() if isinstance(value, str) else ""
+    if word in ("true", "1"):
+        return True
+    if word in ("false", "0"):
+        return False
+    raise InvalidInput("The form's field 'validate' must be true or false", ErrorCode.INVALID_INPUT)
+
+
+def _take_in(here: Services, name: str, file: UploadFile) -> tuple[int, list[str]]:
+    """Unpack an archive, check it and make it the dataset `name`; returns its size and what was mended or is odd."""
     store = _store(here)
     if store.exists(name):
         raise already_there(name)
     staged = store.staging()
     try:
         limits = here.settings.api
-        size = unpack(file.file, staged, most_bytes=limits.dataset_unpacked_bytes, most_files=limits.dataset_files)
+        unpack(file.file, staged, most_bytes=limits.dataset_unpacked_bytes, most_files=limits.dataset_files)
+        warnings = check(staged)
+        size = sum(size for _, size in dataset_files(staged))
         store.install(staged, name, overwrite=False)
     finally:
         remove_tree(staged)
-    return size
+    return size, warnings
 
 
 @router.get("/dataset/{name:name}/status", response_model=BuildStatus, responses=problems(400, 404, 503))

@@ -233,7 +233,7 @@ class ErrorCode(StrEnum):
     #: There is a dataset of that name already.
     #: Choose another name, or say `overwrite`.
     DATASET_EXISTS = "dataset_exists"
-    #: The dataset was not built here, so nothing can be added to its manifest.
+    #: The dataset's manifest can't be read, so nothing can be added to it.
     #: Build it again.
     NO_MANIFEST = "no_manifest"
     #: The period does not divide a day.
@@ -282,9 +282,12 @@ class ErrorCode(StrEnum):
     #: The archive can't be unpacked, or holds what it may not.
     #: Make a plain zip of the dataset's files.
     BAD_ARCHIVE = "bad_archive"
-    #: The archive holds no `schema.json` that CityLearn could read.
-    #: Pack the dataset's own folder.
+    #: The archive holds no `schema.json` that CityLearn could read, or not the files that it names.
+    #: Pack the dataset's own folder; correct the schema where the sentence names a place of it.
     NOT_A_DATASET = "not_a_dataset"
+    #: A file of the dataset lacks columns, values or rows that CityLearn needs; the sentence names file and column.
+    #: Correct the file.
+    BAD_DATASET_FILE = "bad_dataset_file"
     #: The archive holds more files than it may.
     #: Pack fewer, or have `OPEVA_DATASET_FILES` raised.
     TOO_MANY_FILES = "too_many_files"

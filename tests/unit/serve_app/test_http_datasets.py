@@ -1,5 +1,7 @@
 """Datasets that are there already: listed, described, previewed, sent, taken in and removed."""
 
+import asyncio
+import errno
 import io
 import json
 import os
@@ -47,8 +49,19 @@ def archive(files: Mapping[str, bytes | str], attributes: Mapping[str, int] | No
     return buffer.getvalue()
 
 
-async def upload(here: Served, content: bytes, name: str = "mine") -> Any:
-    return await here.http.post("/dataset/upload", files={"file": ("x.zip", content)}, data={"name": name})
+async def upload(here: Served, content: bytes, name: str = "mine", query: str = "", **fields: str) -> Any:
+    files, form = {"file": ("x.zip", content)}, {"name": name, **fields}
+    return await here.http.post(f"/dataset/upload{query}", files=files, data=form)
+
+
+def left(here: Served) -> list[str]:
+    """Every file below the datasets and the private folder, where uploads are staged."""
+    return [
+        name
+        for root in (here.layout.datasets, here.layout.private / "builds")
+        for _, _, names in os.walk(root)
+        for name in names
+    ]
 
 
 async def test_the_list_has_real_sizes_and_windows(tmp_path: Path) -> None:
@@ -139,7 +152,7 @@ async def test_what_was_downloaded_can_be_uploaded(tmp_path: Path) -> None:
         assert (here.layout.dataset("other") / "schema.json").is_file()
 
 
-GOOD = {"schema.json": '{"buildings": {"A": {"energy_simulation": "a.csv"}}}', "a.csv": "x\n1\n"}
+GOOD = {name: content.decode() for name, content in dataset().files.items()}
 
 
 @pytest.mark.parametrize(
@@ -150,11 +163,12 @@ GOOD = {"schema.json": '{"buildings": {"A": {"energy_simulation": "a.csv"}}}', "
         ({**GOOD, "C:\\x.csv": "x"}, {}, "bad_archive"),
         ({**GOOD, "a\\..\\..\\x.csv": "x"}, {}, "bad_archive"),
         ({**GOOD, "link": "/etc/passwd"}, {"link": stat.S_IFLNK | 0o777}, "bad_archive"),
-        ({**GOOD, "A.csv": "x"}, {}, "bad_archive"),
+        ({**GOOD, "x": "x", "x/y": "x"}, {}, "bad_archive"),
         ({"a.csv": "x"}, {}, "not_a_dataset"),
         ({"schema.json": "{"}, {}, "not_a_dataset"),
         ({"schema.json": "[]"}, {}, "not_a_dataset"),
         ({"schema.json": GOOD["schema.json"]}, {}, "not_a_dataset"),
+        ({**GOOD, "pricing.csv": "Electricity Pricing [$/kWh]\n0.1\n"}, {}, "bad_dataset_file"),
     ],
 )
 async def test_an_archive_that_is_no_dataset_or_leaves_its_folder_is_refused(
@@ -165,10 +179,95 @@ async def test_an_archive_that_is_no_dataset_or_leaves_its_folder_is_refused(
         assert (answer.status_code, answer.json()["code"]) == (400, code)
         assert not list(here.layout.datasets.glob("*"))
         assert not list(tmp_path.rglob("*.csv"))
+        assert left(here) == []
+
+
+async def test_a_dataset_with_names_that_differ_in_case_is_uploaded_as_it_was_downloaded(tmp_path: Path) -> None:
+    async with Served(tmp_path) as here:
+        folder = install(here)
+        schema = json.loads((folder / "schema.json").read_text())
+        chargers = schema["buildings"]["A"]["chargers"]
+        chargers["ac1"] = {**chargers["AC1"], "charger_simulation": "ac1.csv"}
+        (folder / "schema.json").write_text(json.dumps(schema))
+        (folder / "ac1.csv").write_bytes((folder / "AC1.csv").read_bytes())
+        content = (await here.http.get("/dataset/download/june")).content
+        answer = (await upload(here, content)).json()
+        assert (answer["warnings"], answer["validation"]) == ([], None)
+        assert {f.name: f.read_bytes() for f in here.layout.dataset("mine").iterdir()} == {
+            f.name: f.read_bytes() for f in folder.iterdir()
+        }
+
+
+async def test_what_was_mended_is_said_and_the_size_is_that_of_the_mended_files(tmp_path: Path) -> None:
+    async with Served(tmp_path) as here:
+        schema = json.dumps({**json.loads(GOOD["schema.json"]), "root_directory": "/home/x/data"})
+        answer = await upload(here, archive({**GOOD, "schema.json": schema, "__MACOSX/._june": "?"}))
+        assert answer.status_code == 200, answer.text
+        (warning,) = answer.json()["warnings"]
+        assert "root_directory '/home/x/data' was made null" in warning
+        folder = here.layout.dataset("mine")
+        assert json.loads((folder / "schema.json").read_text())["root_directory"] is None
+        assert answer.json()["size"] == sum(file.stat().st_size for file in folder.iterdir())
+
+
+async def test_a_full_disk_is_507_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with Served(tmp_path) as here:
+        here.layout.datasets.mkdir(parents=True, exist_ok=True)
+        for place in (
+            "workers.datasets.kept.archive.Path.open",
+            "workers.datasets.kept.checks.look",
+            "workers.datasets.kept.store._flush",
+            "starlette.datastructures.UploadFile.write",
+        ):
+            with monkeypatch.context() as patched:
+                patched.setattr(place, full)
+                answer = await upload(here, archive(GOOD))
+            assert (answer.status_code, answer.json()["code"]) == (507, "storage_full"), place
+            assert left(here) == []
+        assert (await upload(here, archive(GOOD))).status_code == 200
+
+
+async def test_two_uploads_of_one_name_at_once_make_one_dataset(tmp_path: Path) -> None:
+    async with Served(tmp_path) as here:
+        answers = await asyncio.gather(*(upload(here, archive(GOOD)) for _ in range(4)))
+        assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+        assert sorted(left(here)) == sorted(GOOD)
+
+
+@pytest.mark.parametrize("with_manifest", [True, False])
+@pytest.mark.parametrize(("query", "fields"), [("?validate=true", {}), ("", {"validate": "true"})])
+async def test_an_upload_is_validated_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str, fields: dict[str, str], with_manifest: bool
+) -> None:
+    passed = {"status": "passed", "job_id": "j", "image": "i", "detail": "d"}
+
+    async def outcome(_: object, name: str) -> dict[str, Any]:
+        assert name == "mine"
+        return passed
+
+    monkeypatch.setattr("serve_app.dataset_validation._outcome", outcome)
+    files = GOOD if with_manifest else {name: text for name, text in GOOD.items() if name != "manifest.json"}
+    async with Served(tmp_path) as here:
+        answer = await upload(here, archive(files), query=query, **fields)
+        assert (answer.status_code, answer.json()["validation"]) == (200, passed)
+        told = (await here.http.get("/dataset/mine")).json()
+        assert (told["validation"], told["rows"]) == (passed, 24)
+        again = (await here.http.get("/dataset/download/mine")).content
+        assert (await upload(here, again, "again", validate="false")).json()["validation"] is None
+
+
+async def test_a_wish_for_validation_that_is_none_is_refused_before_anything_is_unpacked(tmp_path: Path) -> None:
+    async with Served(tmp_path) as here:
+        assert (await upload(here, archive(GOOD), validate="perhaps")).status_code == 400
+        assert (await upload(here, archive(GOOD), query="?validate=perhaps")).status_code == 422
+        assert left(here) == []
 
 
 async def test_an_archive_that_unpacks_to_more_than_it_may_is_refused_whatever_it_says(tmp_path: Path) -> None:
-    async with Served(tmp_path, dataset_unpacked_bytes=100_000, dataset_files=5) as here:
+    async with Served(tmp_path, dataset_unpacked_bytes=100_000, dataset_files=10) as here:
         bomb = archive({**GOOD, "b.csv": b"0" * 10_000_000})
         assert len(bomb) < 50_000
         answer = await upload(here, bomb)
@@ -204,8 +303,8 @@ async def test_a_dataset_is_removed_whole(tmp_path: Path) -> None:
             await here.http.get("/dataset/june/preview"),
         ):
             assert answer.status_code == 404
-        left = [name for _, _, names in os.walk(here.layout.private) for name in names]
-        assert left == []
+        remains = [name for _, _, names in os.walk(here.layout.private) for name in names]
+        assert remains == []
 
 
 @pytest.mark.parametrize("name", ["%2e%2e", "a%2Fb", "con", "x" * 200, "a%00b"])

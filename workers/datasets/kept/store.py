@@ -30,6 +30,8 @@ _RENAME_EXCHANGE: Final = 2
 _AT_FDCWD: Final = -100
 #: What a storage says that can't exchange two names: older kernels, network file systems.
 _NO_EXCHANGE: Final = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
+#: What a rename says where the target is a folder that is not empty.
+_TAKEN: Final = {errno.ENOTEMPTY, errno.EEXIST}
 _STAGING: Final = "builds"
 
 
@@ -72,16 +74,20 @@ class DatasetStore:
         folder = self.folder(name)
         described = _json(folder, MANIFEST_FILE)
         if described is None:
-            schema = _json(folder, SCHEMA_FILE) or {}
-            described = {"name": name, "description": "", "files": _entries(folder), **of_schema(schema)}
+            described = self._described(folder, name)
         return {**described, **self._facts(folder, name)}
 
     def add_to_manifest(self, name: str, facts: dict[str, Any]) -> None:
-        """Add facts to the manifest of a dataset that was built here. Raises NotFound, Unavailable, StorageFull."""
+        """Add facts to a dataset's manifest; one that has none gets one, with what can be read from its files.
+
+        Raises NotFound, Unavailable, StorageFull.
+        """
         folder = self.folder(name)
         described = _json(folder, MANIFEST_FILE)
         if described is None:
-            raise NotFound(f"The dataset {name!r} has no manifest", ErrorCode.NO_MANIFEST)
+            if os.path.lexists(folder / MANIFEST_FILE):
+                raise NotFound(f"The manifest of the dataset {name!r} can't be read", ErrorCode.NO_MANIFEST)
+            described = self._described(folder, name)
         try:
             write_atomic(folder / MANIFEST_FILE, json_bytes({**described, **facts}))
         except OSError as error:
@@ -129,6 +135,9 @@ class DatasetStore:
                 staged.rename(target)
             sync_folder(self._layout.datasets)
         except OSError as error:
+            if error.errno in _TAKEN and not overwrite:
+                # Somebody else put one there since it was looked for.
+                raise already_there(name) from error
             raise storage_error(error, target) from error
 
     def remove(self, name: str) -> None:
@@ -144,6 +153,12 @@ class DatasetStore:
             raise NotFound(f"There is no dataset {name!r}", ErrorCode.DATASET_NOT_FOUND) from error
         except OSError as error:
             raise storage_error(error, folder) from error
+
+    @staticmethod
+    def _described(folder: Path, name: str) -> dict[str, Any]:
+        """What can be read from the files of a dataset that has no manifest."""
+        schema = _json(folder, SCHEMA_FILE) or {}
+        return {"name": name, "description": "", "files": _entries(folder), **of_schema(schema)}
 
     def _row(self, folder: Path, name: str) -> DatasetRow | None:
         try:
