@@ -56,14 +56,14 @@ class Look:
         status = serve.status().applications.get(self._application)
         if status is None:
             return
-        if (status.status == "DEPLOY_FAILED" and _NOT_IMPORTED in status.message) or (
-            self._origin is not None and self._changed_before(status.last_deployed_time_s)
-        ):
+        not_imported = status.status == "DEPLOY_FAILED" and _NOT_IMPORTED in status.message
+        if not_imported or self._changed_before(status.last_deployed_time_s):
             self._renew(self._on_disk())
 
     def _changed_before(self, deployed_at: float) -> bool:
         """Whether the code on the disk was another one already when `serve deploy` was last called."""
-        assert self._origin is not None  # noqa: S101 - the caller's condition
+        if self._origin is None:
+            return False
         changed = changed_at(self._origin)
         if changed <= self._seen or changed > deployed_at:
             return False

@@ -15,7 +15,7 @@ from workers.common.frozen_code import ORIGIN_FILE
 VERSION: Final = "0.2.0"
 #: What runs in the cluster. A change of any of their modules renews the application and the supervisor.
 PACKAGES: Final = ("serve_app", "deployments", "workers")
-#: The variable of our processes that holds the fingerprint: with another value, Serve and Ray take the code for another
+#: Holds the fingerprint in the environment of our processes: with another value, Serve and Ray take the code for new.
 VERSION_VARIABLE: Final = "APP_CODE_VERSION"
 #: The folder of the packages that this process runs.
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -51,8 +51,9 @@ def changed_at(root: Path) -> float:
 
     By the time of the change of the file itself (`ctime`), since tools that copy files set its other times back.
     """
-    folders = {parent for source in _sources(root) for parent in source.parents if parent.is_relative_to(root)}
-    return max((path.stat().st_ctime for path in (*_sources(root), *(folders - {root}))), default=0.0)
+    sources = _sources(root)
+    folders = {parent for source in sources for parent in source.parents if parent.is_relative_to(root)}
+    return max((path.stat().st_ctime for path in (*sources, *(folders - {root}))), default=0.0)
 
 
 def _sources(root: Path) -> list[Path]:

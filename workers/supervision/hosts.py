@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 RAY_TIMEOUT_S = 10.0
 #: A probe asks a host's agent again after so long.
 PROBE_EVERY_S = 2.0
-
 #: A node whose agent can't be made at all is tried again after so long.
 AGENT_RETRY_S = 30.0
 #: The label by which an operator names a host.
@@ -78,7 +77,9 @@ class Host:
     @property
     def tags(self) -> frozenset[str]:
         """What an operator gave the node beside its name: resources such as `gpu_node`, and labels with any value."""
-        return self.resource_tags | {name for name in self.labels if name != NAME_LABEL and "/" not in name}
+        return self.resource_tags | {
+            name for name in self.labels if name not in (NAME_LABEL, PACKAGE) and "/" not in name
+        }
 
     @property
     def resource_tags(self) -> frozenset[str]:

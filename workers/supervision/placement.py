@@ -62,7 +62,8 @@ def place(record: JobRecord, hosts: Sequence[Host]) -> Placement | Waiting:
         candidates = find_target(target, hosts)
     except (InvalidInput, NotFound) as error:
         return Waiting(Reason.UNSCHEDULABLE, error.detail)
-    if all(target in host.resource_tags for host in candidates):
+    named = target == LOCAL or any(target in (host.name, host.address) for host in candidates)
+    if not named and all(target in host.resource_tags for host in candidates):
         return _anywhere(record, candidates, hosts, tag=target)
     able = [host for host in candidates if host.problem is None]
     if not able:
@@ -100,7 +101,8 @@ def _obstacle(record: JobRecord, candidates: Sequence[Host]) -> Waiting | None:
 
 def _nowhere(candidates: Sequence[Host]) -> Waiting:
     """Why no job at all can run on these hosts."""
-    online = [host for host in candidates if host.online]
+    # One that lacks a package is in Ray, though no agent of ours can say so.
+    online = [host for host in candidates if host.online or host.lacking]
     why = "; ".join(host.problem or "" for host in online or candidates)
     if not online:
         return Waiting(Reason.HOST_UNREACHABLE, f"No host for it is reachable. {why}")

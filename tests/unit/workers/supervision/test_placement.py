@@ -26,7 +26,7 @@ GPU = host(
     "big",
     "10.0.0.2",
     resources={"CPU": 8.0, "GPU": 2.0, "memory": 64e9, "gpu_node": 1.0, "host:big": 1.0},
-    labels={"rack": "7", "ray.io/node-id": "node-big", "opeva.host": "big"},
+    labels={"rack": "7", "ray.io/node-id": "node-big", "opeva.host": "big", "opeva_data": "yes"},
 )
 HOSTS = [HEAD, GPU]
 
@@ -71,6 +71,14 @@ def test_a_target_that_can_be_no_host_is_refused(target: Any) -> None:
         find_target(target, HOSTS)
 
 
+def test_a_target_that_is_a_hosts_name_goes_there_though_others_have_a_tag_of_that_name() -> None:
+    named = host("gpu_node", "10.0.0.9", resources={"CPU": 2.0, "memory": 8e9, "gpu_node": 1.0})
+    for target in ("gpu_node", "10.0.0.9"):
+        placement = place(job(target_host=target), [HEAD, GPU, named])
+        assert isinstance(placement, Placement)
+        assert placement.options == {"num_cpus": 1.0, "label_selector": {NODE_LABEL: "node-gpu_node"}}
+
+
 def test_a_job_without_a_target_is_asked_of_ray_by_what_it_needs_alone() -> None:
     placement = place(job(cpus=0.5, gpus=1, memory=100), HOSTS)
     assert placement == Placement({"num_cpus": 0.5, "num_gpus": 1, "memory": 100}, None)
@@ -103,6 +111,11 @@ def test_a_host_where_no_job_can_run_is_avoided_and_one_that_joins_is_not(state:
             "No host for it has both Docker and the head's shared folder. no socket; no folder on big",
         ),
         (
+            [replace(HEAD, online=False, docker=False, lacking="no package"), replace(GPU, online=False)],
+            Reason.DOCKER_UNAVAILABLE,
+            "No host for it has a Docker engine that answers. no package",
+        ),
+        (
             [replace(HEAD, online=False), replace(GPU, online=False)],
             Reason.HOST_UNREACHABLE,
             "No host for it is reachable. The host head is not reachable; The host big is not reachable",
@@ -113,7 +126,7 @@ def test_what_no_host_has_is_said_and_ray_is_asked_even_so(hosts: list[Host], re
     placement = place(job(), hosts)
     assert isinstance(placement, Placement)
     assert placement.obstacle == Waiting(reason, sentence)
-    pinned = [replace(hosts[0], online=True, docker=False, docker_error="no socket")]
+    pinned = [replace(hosts[0], online=True, docker=False, docker_error="no socket", lacking=None)]
     assert place(job(target_host="head"), pinned) == Waiting(
         Reason.DOCKER_UNAVAILABLE, "No host for it has a Docker engine that answers. no socket"
     )
